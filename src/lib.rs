@@ -1,0 +1,4 @@
+//! The pipeline on one page.
+#![forbid(unsafe_code)]
+
+pub mod inputs;

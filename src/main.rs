@@ -1,0 +1,3 @@
+//! The command line: parse, run, render the error, exit code.
+
+fn main() {}
