@@ -1,0 +1,21 @@
+#!/bin/sh
+# OpenSSL → include/openssl/, lib/{libcrypto,libssl}.a. Certificates and configuration are looked for in /etc/pki/tls.
+# In: a release tarball, or a crate's copy (which has no tests, no documentation and no openssl.cnf).
+set -eu
+
+out=/imgbuild/out
+mkdir -p $out/lib $out/licenses
+cp LICENSE.txt $out/licenses/openssl
+case $TARGET in
+x86_64-*) platform=linux-x86_64 ;;
+aarch64-*) platform=linux-aarch64 ;;
+*) echo "openssl.sh: no OpenSSL platform is known for $TARGET" >&2; exit 1 ;;
+esac
+# Nothing is loaded at run time: no providers or engines as modules, no legacy algorithms, and (with no apps) no programs.
+perl Configure "$platform" --prefix=/usr --libdir=lib --openssldir=/etc/pki/tls no-shared no-module no-legacy no-engine no-tests \
+    no-docs no-apps no-ssl3 no-comp no-uplink no-winstore enable-ec_nistp_64_gcc_128 \
+    CC=clang CXX=clang++ AR=llvm-ar RANLIB=llvm-ranlib CFLAGS='-O3 -fPIC -fvisibility=hidden'
+make -j"$JOBS" build_libs
+cp libcrypto.a libssl.a $out/lib/
+mkdir -p $out/include/openssl
+cp include/openssl/*.h $out/include/openssl/
