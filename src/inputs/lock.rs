@@ -1,0 +1,168 @@
+//! Locks between processes, and temporary entries that tell whether their owner lives. Both are kernel locks on open
+//! files: they end with the process, however it ends.
+
+use std::fs::TryLockError;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+
+use super::Progress;
+
+/// Held while making a temporary entry (shared) and while clearing dead ones (alone): between its creation and its
+/// lock an entry looks dead.
+const GATE: &str = ".gate";
+
+/// A held key; let go when dropped.
+#[must_use]
+pub struct Lock {
+    _file: fs::File,
+}
+
+/// A file or folder in the store's `tmp`, locked while it is in use, removed when dropped.
+pub struct Temporary {
+    path: PathBuf,
+    file: fs::File,
+}
+
+impl Lock {
+    pub(super) fn take(root: &Path, key: &str, progress: &Progress) -> io::Result<Self> {
+        let file = open(root, key)?;
+        wait(
+            &file,
+            key,
+            progress,
+            |file| file.try_lock(),
+            |file| file.lock(),
+        )?;
+        Ok(Self { _file: file })
+    }
+
+    pub(super) fn share(root: &Path, key: &str, progress: &Progress) -> io::Result<Self> {
+        let file = open(root, key)?;
+        wait(
+            &file,
+            key,
+            progress,
+            |file| file.try_lock_shared(),
+            |file| file.lock_shared(),
+        )?;
+        Ok(Self { _file: file })
+    }
+}
+
+fn open(root: &Path, key: &str) -> io::Result<fs::File> {
+    let path = root.join("locks").join(key);
+    fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+}
+
+fn wait(
+    file: &fs::File,
+    key: &str,
+    progress: &Progress,
+    attempt: impl Fn(&fs::File) -> Result<(), TryLockError>,
+    block: impl Fn(&fs::File) -> io::Result<()>,
+) -> io::Result<()> {
+    match attempt(file) {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => {
+            progress.note(&format!(
+                "waiting for {key}: another build is working on it"
+            ));
+            block(file)
+        }
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+impl Temporary {
+    pub(super) fn file(root: &Path) -> io::Result<Self> {
+        let _gate = gate(root)?;
+        let (file, path) = tempfile::Builder::new()
+            // The umask decides, as for any file; tempfile's own default is for its owner only.
+            .permissions(std::fs::Permissions::from_mode(0o666))
+            .tempfile_in(root.join("tmp"))?
+            .keep()
+            .map_err(|error| error.error)?;
+        let file = fs::File::from_parts(file, &path);
+        file.lock()?;
+        Ok(Self { path, file })
+    }
+
+    pub(super) fn dir(root: &Path) -> io::Result<Self> {
+        let _gate = gate(root)?;
+        let path = tempfile::Builder::new()
+            .tempdir_in(root.join("tmp"))?
+            .keep();
+        let file = fs::File::open(&path)?;
+        file.lock()?;
+        Ok(Self { path, file })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+}
+
+impl Write for Temporary {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.file.write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // Fails after a rename, as it should; a left-over is cleared by the next process.
+        let _ = remove(&self.path);
+    }
+}
+
+/// Removes the temporary entries whose owners are dead.
+pub(super) fn clean(root: &Path) -> io::Result<()> {
+    let gate = open(root, GATE)?;
+    match gate.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(()),
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    for entry in fs::read_dir(root.join("tmp"))? {
+        let path = entry?.path();
+        let dead = match fs::File::open(&path) {
+            Ok(file) => file.try_lock().is_ok(),
+            Err(_) => false,
+        };
+        if dead {
+            // Its owner may have finished and removed it just now.
+            let _ = remove(&path);
+        }
+    }
+    Ok(())
+}
+
+fn gate(root: &Path) -> io::Result<fs::File> {
+    let gate = open(root, GATE)?;
+    gate.lock_shared()?;
+    Ok(gate)
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(path)?.is_dir() {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    }
+}

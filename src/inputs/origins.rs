@@ -1,0 +1,234 @@
+//! One origin, one way to ask. Comes in an origin and a digest, goes out a blob in the store or the reason why not.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use fs_err as fs;
+
+use super::debian::Apt;
+use super::progress::Transfer;
+use super::url::Urls;
+use super::{Artifact, Origin, Store, StoreError, crate_, image, wheel};
+use crate::process::ProcessError;
+
+/// Why an origin did not give the artifact.
+#[derive(Debug, thiserror::Error)]
+pub enum Reason {
+    /// It gave other bytes, or the store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The transfer over HTTP failed.
+    #[error(transparent)]
+    Transfer(#[from] oci::registry::TransferError),
+    /// The registry did not give the image.
+    #[error(transparent)]
+    Image(#[from] oci::registry::PullError),
+    /// The tool that speaks to the origin failed.
+    #[error("{}", one_line(_0))]
+    Tool(#[from] ProcessError),
+    /// The tool ended well, but the file is not there.
+    #[error("{0} did not leave {1}")]
+    NoFile(&'static str, String),
+    /// The tool had no network a moment ago.
+    #[error("not asked again: {0}")]
+    Down(String),
+    /// The origin makes no sense on this machine.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+/// Everything that the kinds of origins share during a run.
+pub(super) struct Origins<'s> {
+    store: &'s Store,
+    urls: Urls,
+    apt: Apt<'s>,
+    /// Tools that could not reach their servers, and what they said.
+    down: Mutex<BTreeMap<&'static str, String>>,
+}
+
+impl<'s> Origins<'s> {
+    pub(super) fn new(store: &'s Store) -> Self {
+        Self {
+            store,
+            urls: Urls::default(),
+            apt: Apt::new(store),
+            down: Mutex::default(),
+        }
+    }
+
+    pub(super) fn fetch(
+        &self,
+        name: &str,
+        artifact: &Artifact,
+        origin: &Origin,
+    ) -> Result<PathBuf, Reason> {
+        let transfer = self.store.progress().transfer(name, artifact.size);
+        transfer.from(&origin.to_string());
+        let path = match origin {
+            Origin::Oci(reference) => image::fetch(
+                self.store,
+                &self.urls,
+                reference,
+                &artifact.sha256,
+                &transfer,
+            )?,
+            _ => self.store.obtain(&artifact.sha256, |part| {
+                self.file(artifact, origin, part, &transfer)
+            })?,
+        };
+        let size = fs::metadata(&path).map_err(StoreError::from)?.len();
+        transfer.done(size, &origin.to_string());
+        Ok(path)
+    }
+
+    fn file(
+        &self,
+        artifact: &Artifact,
+        origin: &Origin,
+        part: &Path,
+        transfer: &Transfer,
+    ) -> Result<(), Reason> {
+        match origin {
+            Origin::Url(url) => self.urls.fetch(url, artifact, part, transfer),
+            Origin::Wheel {
+                name,
+                version,
+                filename,
+            } => self.tool("pip", part, |dir| {
+                wheel::fetch(name, version, filename, dir)
+            }),
+            Origin::Crate { name, version } => {
+                self.tool("cargo", part, |dir| crate_::fetch(name, version, dir))
+            }
+            Origin::DebianSource {
+                package,
+                version,
+                suite,
+                file,
+            } => self.tool("apt-get", part, |dir| {
+                self.apt.source(package, version, suite, file, dir)
+            }),
+            Origin::DebianPackage {
+                package,
+                version,
+                suite,
+                arch,
+            } => self.tool("apt-get", part, |dir| {
+                self.apt.package(package, version, suite, arch, dir)
+            }),
+            Origin::File(path) => {
+                fs::copy(path, part).map_err(StoreError::from)?;
+                Ok(())
+            }
+            Origin::Oci(_) => Err(Reason::Unusable("an image is not a file".to_owned())),
+        }
+    }
+
+    /// Runs a tool in a folder of its own and takes the file that it leaves.
+    fn tool(
+        &self,
+        tool: &'static str,
+        part: &Path,
+        run: impl FnOnce(&Path) -> Result<PathBuf, Reason>,
+    ) -> Result<(), Reason> {
+        let known = self
+            .down
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(tool)
+            .cloned();
+        if let Some(said) = known {
+            return Err(Reason::Down(said));
+        }
+        let dir = self.store.temporary()?;
+        let file = run(dir.path()).inspect_err(|reason| {
+            if let Some(said) = reason.network_is_down() {
+                let said = format!("{tool} reached no server ({said})");
+                self.down
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(tool, said);
+            }
+        })?;
+        move_file(&file, part, dir.path()).map_err(StoreError::from)?;
+        Ok(())
+    }
+}
+
+/// A file in the tool's own folder is moved; one in the user's cache is copied.
+fn move_file(file: &Path, part: &Path, dir: &Path) -> std::io::Result<()> {
+    if file.starts_with(dir) {
+        fs::rename(file, part)
+    } else {
+        fs::copy(file, part).map(drop)
+    }
+}
+
+impl Reason {
+    /// Whether the origin serves other bytes than the lock pins.
+    pub fn is_mismatch(&self) -> bool {
+        use oci::registry::{PullError, TransferError};
+        matches!(
+            self,
+            Self::Store(StoreError::Mismatch { .. })
+                | Self::Transfer(TransferError::Mismatch { .. })
+                | Self::Image(PullError::Transfer(TransferError::Mismatch { .. }))
+        )
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::Tool(error) => error.hint(),
+            Self::Transfer(error) => error.hint(),
+            Self::Image(error) => error.hint(),
+            Self::NoFile(..) | Self::Down(_) | Self::Unusable(_) => None,
+        }
+    }
+
+    /// The words of a tool that found no network, which the next call would find neither.
+    fn network_is_down(&self) -> Option<String> {
+        const WORDS: [&str; 8] = [
+            "Temporary failure resolving",
+            "Temporary failure in name resolution",
+            "Could not resolve host",
+            "Could not connect",
+            "Failed to connect",
+            "Name or service not known",
+            "Network is unreachable",
+            "Connection refused",
+        ];
+        let Self::Tool(error) = self else { return None };
+        let line = error
+            .tail()
+            .lines()
+            .find(|line| WORDS.iter().any(|words| line.contains(words)))?;
+        Some(line.trim().chars().take(200).collect())
+    }
+}
+
+/// A tool's error in one line: the lines that its authors marked as errors, or the last ones.
+fn one_line(error: &ProcessError) -> String {
+    let ProcessError::Failed {
+        program,
+        status,
+        tail,
+        ..
+    } = error
+    else {
+        return error.to_string();
+    };
+    let marked: Vec<&str> = tail
+        .lines()
+        .filter(|line| line.starts_with("E: ") || line.to_ascii_lowercase().starts_with("error: "))
+        .collect();
+    let lines = if marked.is_empty() {
+        tail.lines().rev().take(2).collect()
+    } else {
+        marked
+    };
+    let lines: Vec<&str> = lines.into_iter().map(str::trim).collect();
+    format!("{program} failed ({status}): {}", lines.join(" / "))
+}

@@ -1,0 +1,368 @@
+//! Pulling an image: manifest, configuration and layers, each checked, into whatever keeps blobs. The manifest is kept
+//! last, so one that is there means that the pull was finished.
+
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use fs_err as fs;
+use reqwest::Url;
+use reqwest::blocking::Response;
+use reqwest::header::CONTENT_TYPE;
+
+use super::auth::{self, Credentials};
+use super::http::{Get, Http, HttpError};
+use super::manifest::{ACCEPT, Document};
+use super::retry::retrying;
+use super::transfer::{TransferError, download};
+use super::{Descriptor, Manifest, ManifestError, Platform, Reference, Secret};
+use crate::{Digest, ManifestDigest};
+
+/// The specification's own limit.
+const MAX_MANIFEST: u64 = 4 << 20;
+const MAX_CONFIG: u64 = 8 << 20;
+
+/// Keeps blobs.
+pub trait BlobSink {
+    /// Its own errors, and those of a pull.
+    type Error: From<PullError>;
+
+    /// The blob's file, if it is there and whole.
+    fn find(&self, digest: &Digest) -> Result<Option<PathBuf>, Self::Error>;
+
+    /// The blob's file, through `download` if it is not there. `download` leaves exactly these bytes in the file that
+    /// it is given, which may hold the beginning of them.
+    fn obtain(
+        &self,
+        digest: &Digest,
+        download: &mut dyn FnMut(&Path) -> Result<(), PullError>,
+    ) -> Result<PathBuf, Self::Error>;
+
+    /// Keeps bytes in memory.
+    fn put(&self, bytes: &[u8]) -> Result<(), Self::Error>;
+
+    /// Hears that so many bytes of a blob have come.
+    fn at(&self, digest: &Digest, bytes: u64);
+}
+
+/// A repository in a registry, and the way in.
+pub struct Registry<'h> {
+    http: &'h Http,
+    reference: Reference,
+    api: Url,
+    credentials: Option<Credentials>,
+    authorization: Mutex<Option<Secret>>,
+}
+
+/// An image whose blobs are all in the sink.
+#[derive(Clone, Debug)]
+pub struct Pulled {
+    /// Its name for ever.
+    pub digest: ManifestDigest,
+    /// What it consists of.
+    pub manifest: Manifest,
+    /// The manifest's exact bytes.
+    pub manifest_bytes: Vec<u8>,
+    /// The configuration's exact bytes.
+    pub config_bytes: Vec<u8>,
+}
+
+/// An image that could not be pulled.
+#[derive(Debug, thiserror::Error)]
+pub enum PullError {
+    /// A registry without a usable address.
+    #[error("{0} is not the address of a registry")]
+    Address(String),
+    /// A blob did not arrive.
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
+    /// The manifest is none.
+    #[error("{reference}: {source}")]
+    Manifest {
+        /// Which one.
+        reference: Reference,
+        /// What is wrong.
+        source: ManifestError,
+    },
+    /// Too big to be what it should be.
+    #[error("{what} of {size} bytes; the limit is {limit}")]
+    TooBig {
+        /// A manifest or a configuration.
+        what: &'static str,
+        /// At least so big.
+        size: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The index has no image for the platform.
+    #[error("{reference} has no image for {platform}, only for {there}")]
+    NoPlatform {
+        /// Which index.
+        reference: Reference,
+        /// What was asked for.
+        platform: Platform,
+        /// What there is.
+        there: String,
+    },
+    /// The image is for another platform.
+    #[error("{reference} is an image for {got}, not for {platform}")]
+    WrongPlatform {
+        /// Which image.
+        reference: Reference,
+        /// What was asked for.
+        platform: Platform,
+        /// What it is.
+        got: Platform,
+    },
+    /// Several platforms, and none was asked for.
+    #[error("{0} is an index of several platforms")]
+    Index(Reference),
+}
+
+impl From<HttpError> for PullError {
+    fn from(error: HttpError) -> Self {
+        Self::Transfer(error.into())
+    }
+}
+
+impl PullError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        let Self::Transfer(error) = self else {
+            return None;
+        };
+        match error {
+            TransferError::Http(HttpError::Status { host, status, .. })
+                if matches!(status.as_u16(), 401 | 403) =>
+            {
+                Some(format!(
+                    "log in to {host}, or check that the repository exists"
+                ))
+            }
+            error => error.hint(),
+        }
+    }
+}
+
+impl<'h> Registry<'h> {
+    /// Touches nothing yet. `plain_http` speaks http to a registry on another machine too.
+    pub fn new(
+        http: &'h Http,
+        reference: Reference,
+        credentials: Option<Credentials>,
+        plain_http: bool,
+    ) -> Result<Self, PullError> {
+        let api = reference.api(plain_http);
+        let api = api.ok_or_else(|| PullError::Address(reference.registry().to_owned()))?;
+        Ok(Self {
+            http,
+            reference,
+            api,
+            credentials,
+            authorization: Mutex::default(),
+        })
+    }
+
+    /// The reference's image for `platform`; without a platform, an index is an error.
+    pub fn pull<S: BlobSink>(
+        &self,
+        platform: Option<&Platform>,
+        sink: &S,
+    ) -> Result<Pulled, S::Error> {
+        let (mut bytes, mut document) = self.document(&self.reference, None, sink)?;
+        if let Document::Index(index) = &document {
+            let platform = platform.ok_or_else(|| PullError::Index(self.reference.clone()))?;
+            let chosen = index
+                .choose(platform)
+                .ok_or_else(|| PullError::NoPlatform {
+                    reference: self.reference.clone(),
+                    platform: platform.clone(),
+                    there: index
+                        .manifests
+                        .iter()
+                        .filter_map(|(_, p)| Some(p.as_ref()?.to_string()))
+                        .collect::<Vec<_>>()
+                        .join(", "),
+                })?;
+            let reference = self.reference.with_digest(ManifestDigest(chosen.digest));
+            (bytes, document) = self.document(&reference, Some(chosen), sink)?;
+        }
+        let Document::Manifest(manifest) = document else {
+            return Err(PullError::Index(self.reference.clone()).into());
+        };
+        let config_bytes = self.config(&manifest, platform, sink)?;
+        for layer in &manifest.layers {
+            self.blob(layer, sink)?;
+        }
+        sink.put(&bytes)?;
+        Ok(Pulled {
+            digest: ManifestDigest(Digest::of(&bytes)),
+            manifest,
+            manifest_bytes: bytes,
+            config_bytes,
+        })
+    }
+
+    /// A manifest or an index, from the sink if it is pinned and there.
+    fn document<S: BlobSink>(
+        &self,
+        reference: &Reference,
+        descriptor: Option<&Descriptor>,
+        sink: &S,
+    ) -> Result<(Vec<u8>, Document), S::Error> {
+        let invalid = |source| PullError::Manifest {
+            reference: reference.clone(),
+            source,
+        };
+        if let Some(ManifestDigest(digest)) = reference.digest()
+            && let Some(path) = sink.find(digest)?
+        {
+            let bytes = fs::read(path)
+                .map_err(TransferError::from)
+                .map_err(PullError::from)?;
+            let document = Document::parse(&bytes, None).map_err(invalid)?;
+            return Ok((bytes, document));
+        }
+        let path = format!("manifests/{}", reference.target());
+        let (bytes, content_type) = retrying(self.http.options(), || {
+            let response = self.get(&path, Some(ACCEPT), 0)?;
+            let header = |name| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
+            let (content_type, digest) = (
+                header(CONTENT_TYPE.as_str()),
+                header("docker-content-digest"),
+            );
+            let host = super::host(response.url());
+            let mut bytes = Vec::new();
+            let read = response.take(MAX_MANIFEST + 1).read_to_end(&mut bytes);
+            match read {
+                Ok(_) => Ok((bytes, (content_type, digest))),
+                Err(error) => Err(HttpError::Broken {
+                    host,
+                    reason: super::http::deepest(&error),
+                }),
+            }
+        })
+        .map_err(PullError::from)?;
+        let (content_type, announced) = content_type;
+        let size = bytes.len() as u64;
+        if size > MAX_MANIFEST {
+            let (what, limit) = ("a manifest", MAX_MANIFEST);
+            return Err(PullError::TooBig { what, size, limit }.into());
+        }
+        let got = Digest::of(&bytes);
+        let expected = [
+            reference.digest().map(|digest| digest.0),
+            announced.and_then(|text| text.parse().ok()),
+        ];
+        if let Some(expected) = expected
+            .into_iter()
+            .flatten()
+            .find(|expected| *expected != got)
+        {
+            return Err(PullError::from(TransferError::Mismatch { expected, got }).into());
+        }
+        if let Some(descriptor) = descriptor.filter(|descriptor| descriptor.size != size) {
+            let (expected, got) = (descriptor.size, size);
+            return Err(PullError::from(TransferError::Size { expected, got }).into());
+        }
+        let document = Document::parse(&bytes, content_type.as_deref()).map_err(invalid)?;
+        Ok((bytes, document))
+    }
+
+    fn config<S: BlobSink>(
+        &self,
+        manifest: &Manifest,
+        platform: Option<&Platform>,
+        sink: &S,
+    ) -> Result<Vec<u8>, S::Error> {
+        let size = manifest.config.size;
+        if size > MAX_CONFIG {
+            let (what, limit) = ("a configuration", MAX_CONFIG);
+            return Err(PullError::TooBig { what, size, limit }.into());
+        }
+        let path = self.blob(&manifest.config, sink)?;
+        let bytes = fs::read(path)
+            .map_err(TransferError::from)
+            .map_err(PullError::from)?;
+        let got: Platform =
+            serde_json::from_slice(&bytes).map_err(|error| PullError::Manifest {
+                reference: self.reference.clone(),
+                source: ManifestError::Json(format!("its configuration: {error}")),
+            })?;
+        match platform {
+            Some(platform) if !got.serves(platform) => Err(PullError::WrongPlatform {
+                reference: self.reference.clone(),
+                platform: platform.clone(),
+                got,
+            }
+            .into()),
+            _ => Ok(bytes),
+        }
+    }
+
+    fn blob<S: BlobSink>(&self, blob: &Descriptor, sink: &S) -> Result<PathBuf, S::Error> {
+        let path = sink.obtain(&blob.digest, &mut |part| {
+            let at = format!("blobs/{}", blob.digest);
+            let mut open = |from| self.get(&at, None, from);
+            let mut hear = |bytes| sink.at(&blob.digest, bytes);
+            let options = self.http.options();
+            Ok(download(
+                options,
+                &blob.digest,
+                Some(blob.size),
+                part,
+                &mut open,
+                &mut hear,
+            )?)
+        })?;
+        let got = fs::metadata(&path)
+            .map_err(|error: io::Error| PullError::from(TransferError::from(error)))?
+            .len();
+        if got != blob.size {
+            let expected = blob.size;
+            return Err(PullError::from(TransferError::Size { expected, got }).into());
+        }
+        Ok(path)
+    }
+
+    /// GET in this repository; logs in when asked to, once.
+    fn get(&self, path: &str, accept: Option<&str>, from: u64) -> Result<Response, HttpError> {
+        let url = self
+            .api
+            .join(&format!("{}/{path}", self.reference.repository()));
+        let url = url.map_err(|_| HttpError::Address(self.reference.to_string()))?;
+        let mut get = Get {
+            accept: accept.map(str::to_owned),
+            authorization: self.authorization(),
+            from,
+            ..Get::new(url)
+        };
+        let challenges = match self.http.get(&get) {
+            Err(HttpError::Status {
+                status, challenges, ..
+            }) if status.as_u16() == 401 && !challenges.is_empty() => challenges,
+            result => return result,
+        };
+        let scope = format!("repository:{}:pull", self.reference.repository());
+        let authorization = auth::answer(
+            self.http,
+            &self.api,
+            &scope,
+            &challenges,
+            self.credentials.as_ref(),
+        )?;
+        get.authorization = Some(authorization.clone());
+        *self
+            .authorization
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(authorization);
+        self.http.get(&get)
+    }
+
+    fn authorization(&self) -> Option<Secret> {
+        self.authorization
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
