@@ -2,6 +2,26 @@
 //! layouts, pulled and pushed blobs. Knows nothing of recipes, Python or Lambda functions.
 #![forbid(unsafe_code)]
 
+mod blob;
 pub mod digest;
+pub mod entry;
+pub mod epoch;
+pub mod gzip;
+pub mod image;
+pub mod layer;
+pub mod layout;
+pub mod media_type;
+pub mod path;
+pub mod registry;
+pub mod tar_reader;
+pub mod tar_writer;
+pub mod tree;
 
 pub use digest::{ConfigDigest, DiffId, Digest, LayerDigest, ManifestDigest};
+pub use entry::{Content, Entry, Kind};
+pub use epoch::Epoch;
+pub use image::{Image, ImageBuilder, ImageError, Platform, RunConfig};
+pub use layer::{Layer, LayerError, LayerWriter};
+pub use layout::{Layout, LayoutError};
+pub use path::ImagePath;
+pub use tree::{Tree, TreeError, Whiteout};

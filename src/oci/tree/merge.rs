@@ -1,0 +1,278 @@
+//! Layers on top of each other: what a container's root file system contains.
+
+use super::{Tree, TreeError, Whiteout};
+use crate::ImagePath;
+use crate::entry::{Entry, Kind};
+
+impl Tree {
+    /// Puts a layer on this root file system: first it removes what the layer removes, then it adds the layer's
+    /// entries. As in container runtimes,
+    /// - a removal never affects the layer's own entries, whatever their order in the layer's tar;
+    /// - a directory in the layer replaces a link or file below, a directory on a directory keeps what is inside;
+    /// - a path through a link of the layers below, without an entry of its own for the directory, is followed
+    ///   inside the root.
+    ///
+    /// Hard links become files with the same content.
+    pub fn apply_layer(&mut self, layer: &Tree) -> Result<(), TreeError> {
+        for whiteout in &layer.whiteouts {
+            self.apply_whiteout(whiteout);
+        }
+        let mut hardlinks = Vec::new();
+        for (path, entry) in &layer.entries {
+            let implied = layer.implied.contains(path);
+            let at = self.followed(path)?;
+            match &entry.kind {
+                Kind::Hardlink(target) => hardlinks.push((path, at, target)),
+                Kind::Dir if implied => self.imply_dir(at)?,
+                _ => self.insert(at, entry.clone())?,
+            }
+        }
+        for (path, at, target) in hardlinks {
+            let source = self
+                .linked(layer, target)
+                .ok_or_else(|| TreeError::BrokenHardlink {
+                    path: path.clone(),
+                    target: target.clone(),
+                })?;
+            self.insert(at, source)?;
+        }
+        Ok(())
+    }
+
+    fn apply_whiteout(&mut self, whiteout: &Whiteout) {
+        match whiteout {
+            // What cannot be reached is not there to be removed.
+            Whiteout::Path(path) => {
+                if let Ok(at) = self.followed(path) {
+                    self.remove(&at);
+                }
+            }
+            Whiteout::Inside(dir) => {
+                let Ok(at) = self.followed(dir) else { return };
+                let inside: Vec<ImagePath> = self
+                    .subtree(&at)
+                    .filter(|(path, _)| path.parent().as_ref() == Some(&at))
+                    .map(|(path, _)| path.clone())
+                    .collect();
+                for path in inside {
+                    self.remove(&path);
+                }
+            }
+            Whiteout::Everything => {
+                self.entries.clear();
+                self.implied.clear();
+            }
+        }
+    }
+
+    /// `path` with the links on the way to its last component followed inside this tree.
+    fn followed(&self, path: &ImagePath) -> Result<ImagePath, TreeError> {
+        let Some(parent) = path.parent() else {
+            return Ok(path.clone());
+        };
+        match self.get(&parent) {
+            Some(entry) if entry.is_dir() => Ok(path.clone()),
+            Some(Entry {
+                kind: Kind::Symlink(_),
+                ..
+            }) => self
+                .resolve(&parent)?
+                .join(path.file_name())
+                .map_err(Into::into),
+            Some(entry) => Err(TreeError::ParentNotDir {
+                path: path.clone(),
+                found: entry.kind.name(),
+                parent,
+            }),
+            // The parent itself may be reached through a link, or be missing everywhere.
+            None => {
+                let parent = self.followed(&parent)?;
+                let parent = self.resolve(&parent).unwrap_or(parent);
+                Ok(parent.join(path.file_name())?)
+            }
+        }
+    }
+
+    /// Makes sure that there is a directory, or a link to one.
+    fn imply_dir(&mut self, at: ImagePath) -> Result<(), TreeError> {
+        match self.get(&at) {
+            None => self.insert(at, Entry::dir(0o755)),
+            Some(entry) if entry.is_dir() => Ok(()),
+            Some(Entry {
+                kind: Kind::Symlink(_),
+                ..
+            }) if self
+                .resolve(&at)
+                .is_ok_and(|there| self.get(&there).is_some_and(Entry::is_dir)) =>
+            {
+                Ok(())
+            }
+            Some(entry) => Err(TreeError::ParentNotDir {
+                found: entry.kind.name(),
+                path: at.clone(),
+                parent: at,
+            }),
+        }
+    }
+
+    /// The entry that a hard link of `layer` stands for, once the layer's other entries are in this tree.
+    fn linked(&self, layer: &Tree, target: &ImagePath) -> Option<Entry> {
+        let target = match layer.get(target) {
+            Some(_) => layer.follow_hardlinks(target).ok()?.0,
+            None => target,
+        };
+        let entry = self.get(&self.followed(target).ok()?)?;
+        (!entry.is_dir()).then(|| entry.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> ImagePath {
+        text.parse().unwrap()
+    }
+
+    /// `d` a directory, `f=text` a file, `l->target` a link, `h=>target` a hard link, `-p` and `-p/*` whiteouts.
+    /// Entries with `~` in front are not put down with [`Tree::insert`], so their parents are implied.
+    fn layer(entries: &[&str]) -> Tree {
+        let mut tree = Tree::new();
+        for text in entries {
+            if let Some(gone) = text.strip_prefix('-') {
+                let whiteout = match gone.strip_suffix("/*") {
+                    Some("") => Whiteout::Everything,
+                    Some(dir) => Whiteout::Inside(path(dir)),
+                    None => Whiteout::Path(path(gone)),
+                };
+                tree.white_out(whiteout).unwrap();
+            } else if let Some((at, target)) = text.split_once("->") {
+                tree.insert(path(at), Entry::symlink(target)).unwrap();
+            } else if let Some((at, target)) = text.split_once("=>") {
+                let mut entry = Entry::dir(0o644);
+                entry.kind = Kind::Hardlink(path(target));
+                tree.insert(path(at), entry).unwrap();
+            } else if let Some((at, content)) = text.split_once('=') {
+                tree.insert(path(at), Entry::file(content, 0o644)).unwrap();
+            } else {
+                tree.insert(path(text), Entry::dir(0o700)).unwrap();
+            }
+        }
+        tree
+    }
+
+    fn merged(layers: &[&[&str]]) -> Result<String, TreeError> {
+        let mut root = Tree::new();
+        for entries in layers {
+            root.apply_layer(&layer(entries))?;
+        }
+        let mut text = Vec::new();
+        for (path, entry) in root.iter() {
+            text.push(match &entry.kind {
+                Kind::File(content) => {
+                    format!("{path}={}", String::from_utf8(content.read(99)?).unwrap())
+                }
+                Kind::Symlink(target) => format!("{path}->{}", String::from_utf8_lossy(target)),
+                Kind::Dir => path.to_string(),
+                kind => panic!("{path} is {kind:?}"),
+            });
+        }
+        assert_eq!(root.whiteouts().count(), 0);
+        Ok(text.join(" "))
+    }
+
+    #[test]
+    fn layers_on_layers() {
+        for (name, layers, expected) in [
+            ("added", &[&["a=1"][..], &["b=2"]][..], "a=1 b=2"),
+            ("replaced", &[&["a=1"], &["a=2"]], "a=2"),
+            ("file on dir", &[&["a/b=1"], &["a=2"]], "a=2"),
+            ("dir on file", &[&["a=1"], &["a", "a/b=2"]], "a a/b=2"),
+            (
+                "dir on dir",
+                &[&["a/b=1"], &["a", "a/c=2"]],
+                "a a/b=1 a/c=2",
+            ),
+            ("removed", &[&["a=1", "b=1"], &["-a"]], "b=1"),
+            ("removed dir", &[&["a/b/c=1", "a-b=1"], &["-a"]], "a-b=1"),
+            ("removed and missing", &[&["a=1"], &["-b/c"]], "a=1 b"),
+            (
+                "removed and added",
+                &[&["a/b=1"], &["-a", "a/c=2"]],
+                "a a/c=2",
+            ),
+            (
+                "opaque",
+                &[&["a/b/c=1", "d=1"], &["-a/*", "a/e=2"]],
+                "a a/e=2 d=1",
+            ),
+            ("opaque root", &[&["a/b=1", "d=1"], &["-/*", "e=2"]], "e=2"),
+            ("added again", &[&["a=1"], &["-a"], &["a=3"]], "a=3"),
+            ("own removal", &[&["-a", "a=1"]], "a=1"),
+            (
+                "through a link",
+                &[&["usr/lib/x=1", "lib->usr/lib"], &["lib/y=2"]],
+                "lib->usr/lib usr usr/lib usr/lib/x=1 usr/lib/y=2",
+            ),
+            (
+                "through two links, deep",
+                &[&["a/b/c", "l->/a", "a/m->b"], &["l/m/c/n/y=2"]],
+                "a a/b a/b/c a/b/c/n a/b/c/n/y=2 a/m->b l->/a",
+            ),
+            (
+                "a directory replaces a link",
+                &[&["usr/lib/x=1", "lib->usr/lib"], &["lib", "lib/y=2"]],
+                "lib lib/y=2 usr usr/lib usr/lib/x=1",
+            ),
+            (
+                "removal through a link",
+                &[&["usr/lib/x=1", "lib->usr/lib"], &["-lib/x"]],
+                "lib->usr/lib usr usr/lib",
+            ),
+            (
+                "removal of a link keeps its target",
+                &[&["t/x=1", "l->t"], &["-l"]],
+                "t t/x=1",
+            ),
+            (
+                "hard links, forwards and chained",
+                &[&["a=>b", "b=>c", "c=1"]],
+                "a=1 b=1 c=1",
+            ),
+            (
+                "a hard link into a lower layer outlives its target",
+                &[&["c=1"], &["a=>c"], &["-c"]],
+                "a=1",
+            ),
+            (
+                "a hard link keeps the old content when its target is replaced later",
+                &[&["c=1", "a=>c"], &["c=2"]],
+                "a=1 c=2",
+            ),
+        ] {
+            assert_eq!(merged(layers).expect(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_no_runtime_can_do_is_an_error() {
+        for (name, layers) in [
+            ("below a file", &[&["a=1"][..], &["a/b=1"]][..]),
+            ("below a link to a file", &[&["f=1", "a->f"], &["a/b=1"]]),
+            ("below a dangling link", &[&["a->nowhere"], &["a/b=1"]]),
+            ("hard link to nothing", &[&["a=>b"]]),
+            ("hard link to a directory", &[&["b", "a=>b"]]),
+            ("hard link to itself", &[&["a=>a"]]),
+            ("hard links in a ring", &[&["a=>b", "b=>a"]]),
+        ] {
+            assert!(merged(layers).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn implied_directories_keep_the_mode_below() {
+        let mut root = layer(&["tmp"]);
+        root.apply_layer(&layer(&["tmp/x=1"])).unwrap();
+        assert_eq!(root.get(&path("tmp")).unwrap().mode, 0o700);
+    }
+}
