@@ -1,0 +1,313 @@
+//! The builtin module `_lambda_ric`: the loop for `/var/runtime/bootstrap.py` and for the `awslambdaric` names, and the
+//! parts of the client that are written in Python, each compiled when one of its names is first asked for.
+
+use std::cell::RefCell;
+
+use crate::ffi::{Builtin, Function, Object, Python, Raised, Result};
+use crate::json::{self, Encoder};
+use crate::runtime_api::{Answer, Answered, Client};
+use crate::{paths, serve, system, version};
+
+/// The module's name.
+pub const NAME: &str = "_lambda_ric";
+
+/// The module's functions.
+pub static FUNCTIONS: [Function; 9] = [
+    Function {
+        name: c"bootstrap",
+        doc: c"Prepares sys.path and runs the handler that _HANDLER names. Does not return.",
+        call: bootstrap,
+    },
+    Function {
+        name: c"run",
+        doc: c"Runs a handler for one invocation after another. Does not return.",
+        call: run,
+    },
+    Function {
+        name: c"__getattr__",
+        doc: c"Compiles the part of the client that has this name.",
+        call: get_attribute,
+    },
+    Function {
+        name: c"find_spec",
+        doc: c"As an entry of sys.meta_path: waits for the import of logging.",
+        call: find_spec,
+    },
+    Function {
+        name: c"loads",
+        doc: c"Decodes a JSON document from bytes.",
+        call: loads,
+    },
+    Function {
+        name: c"dumps",
+        doc: c"Encodes an object as JSON text.",
+        call: dumps,
+    },
+    Function {
+        name: c"wait_next",
+        doc: c"Waits for the next invocation; returns its fields as a tuple.",
+        call: wait_next,
+    },
+    Function {
+        name: c"post",
+        doc: c"Posts what='response' or 'error' for an invocation; returns status and body.",
+        call: post,
+    },
+    Function {
+        name: c"post_alone",
+        doc: c"Calls init/error, restore/error or restore/next on a connection of its own; returns status and body.",
+        call: post_alone,
+    },
+];
+
+struct Part {
+    file: &'static str,
+    source: &'static str,
+    names: &'static [&'static str],
+}
+
+macro_rules! part {
+    ($file:literal, [$($name:literal),*]) => {
+        Part {
+            file: concat!("<_lambda_ric/", $file, ">"),
+            source: include_str!(concat!("python/", $file)),
+            names: &[$($name),*],
+        }
+    };
+}
+
+static PARTS: [Part; 7] = [
+    part!("start.py", ["unbuffer", "resolve", "Unbuffered"]),
+    part!(
+        "context.py",
+        [
+            "make_context",
+            "LambdaContext",
+            "ClientContext",
+            "Client",
+            "CognitoIdentity"
+        ]
+    ),
+    part!(
+        "faults.py",
+        [
+            "FaultException",
+            "make_error",
+            "make_xray_fault",
+            "extract_traceback",
+            "invocation_failure",
+            "init_failure",
+            "log_error",
+            "warn",
+            "wrap"
+        ]
+    ),
+    part!(
+        "sinks.py",
+        ["log_sink", "StandardLogSink", "FramedTelemetryLogSink"]
+    ),
+    part!("hook.py", ["logging_spec"]),
+    part!(
+        "logs.py",
+        [
+            "set_up_logging",
+            "LambdaLoggerHandler",
+            "LambdaLoggerHandlerWithFrameType",
+            "LambdaLoggerFilter"
+        ]
+    ),
+    part!("json_logs.py", ["JsonFormatter"]),
+];
+
+/// Enters the module in `sys.modules`. Compiles nothing yet.
+pub fn install(py: Python) -> Result<()> {
+    let module = py.new_module(c"_lambda_ric")?;
+    let (none, text) = (
+        py.none(),
+        py.text("The Lambda runtime interface client of this interpreter.")?,
+    );
+    module.set(py, "__doc__", &text)?;
+    module.set(py, "request_id", &none)?;
+    module.set(py, "tenant_id", &none)
+}
+
+/// The module.
+pub fn module(py: Python) -> Result<Object> {
+    py.import(NAME)
+}
+
+/// A name of the module, compiled if it must be.
+pub fn name(py: Python, name: &str) -> Result<Object> {
+    module(py)?.get(py, name)
+}
+
+fn get_attribute(py: Python, arguments: &[Object]) -> Result<Object> {
+    let wanted = argument(py, arguments, 0)?.to_string(py)?;
+    let Some(part) = PARTS
+        .iter()
+        .find(|part| part.names.contains(&wanted.as_str()))
+    else {
+        let message = format!("module '{NAME}' has no attribute '{wanted}'");
+        return Err(py.raise(Builtin::AttributeError, &message));
+    };
+    let globals = py.dict()?;
+    globals.set_key(py, &py.text("__name__")?, &py.text(NAME)?)?;
+    globals.set_key(py, &py.text("__builtins__")?, &py.import("builtins")?)?;
+    py.execute(part.source, part.file, &globals)?;
+    let module = module(py)?;
+    for name in part.names {
+        if let Some(value) = globals.get_key(py, &py.text(name)?)? {
+            module.set(py, name, &value)?;
+        }
+    }
+    // The name is in a part's list, so it is there unless the part does not define it.
+    match globals.get_key(py, &py.text(&wanted)?)? {
+        Some(value) => Ok(value),
+        None => Err(py.raise(Builtin::AttributeError, &wanted)),
+    }
+}
+
+fn find_spec(py: Python, arguments: &[Object]) -> Result<Object> {
+    let wanted = argument(py, arguments, 0)?;
+    if wanted.utf8(py)? != b"logging" {
+        return Ok(py.none());
+    }
+    let none = py.none();
+    let (path, target) = (
+        arguments.get(1).unwrap_or(&none),
+        arguments.get(2).unwrap_or(&none),
+    );
+    name(py, "logging_spec")?.call(py, &[wanted, path, target])
+}
+
+fn argument(py: Python, arguments: &[Object], index: usize) -> Result<&Object> {
+    arguments.get(index).ok_or_else(|| {
+        py.raise(
+            Builtin::TypeError,
+            &format!("argument {} is missing", index + 1),
+        )
+    })
+}
+
+fn optional_text(py: Python, arguments: &[Object], index: usize) -> Result<Option<String>> {
+    match arguments.get(index) {
+        Some(value) if !value.is_none() => value.to_string(py).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn bootstrap(py: Python, _arguments: &[Object]) -> Result<Object> {
+    let Some(handler) = system::present("_HANDLER") else {
+        return Err(py.raise(Builtin::KeyError, "_HANDLER"));
+    };
+    paths::prepare(py)?;
+    serve::run(py, &handler.to_string_lossy())?;
+    Ok(py.none())
+}
+
+fn run(py: Python, arguments: &[Object]) -> Result<Object> {
+    serve::run(py, &argument(py, arguments, 0)?.to_string(py)?)?;
+    Ok(py.none())
+}
+
+fn loads(py: Python, arguments: &[Object]) -> Result<Object> {
+    let text = argument(py, arguments, 0)?;
+    match text.kind() {
+        crate::ffi::Kind::Text => json::decode(py, text.utf8(py)?),
+        _ => json::decode(py, text.as_bytes(py)?),
+    }
+}
+
+fn dumps(py: Python, arguments: &[Object]) -> Result<Object> {
+    let encoder = Encoder {
+        ensure_ascii: version::escapes_unicode(),
+    };
+    let text = encoder.encode(py, argument(py, arguments, 0)?)?;
+    py.decode(&text, c"strict")
+}
+
+thread_local! {
+    static CLIENT: RefCell<Option<Client>> = const { RefCell::new(None) };
+}
+
+/// Lends this thread's client to `work`.
+pub fn with_client<T>(py: Python, work: impl FnOnce(&mut Client) -> Result<T>) -> Result<T> {
+    let client = CLIENT.with_borrow_mut(Option::take);
+    let mut client = match client {
+        Some(client) => client,
+        None => match system::text_variable("AWS_LAMBDA_RUNTIME_API") {
+            Some(address) => Client::new(&address, &version::full()),
+            None => return Err(py.raise(Builtin::KeyError, "AWS_LAMBDA_RUNTIME_API")),
+        },
+    };
+    let result = work(&mut client);
+    CLIENT.with_borrow_mut(|slot| *slot = Some(client));
+    result
+}
+
+fn wait_next(py: Python, _arguments: &[Object]) -> Result<Object> {
+    let invocation = serve::wait_next(py)?;
+    py.tuple([
+        py.text(&invocation.request_id)?,
+        py.bytes(&invocation.event)?,
+        py.text(&invocation.content_type)?,
+        py.optional_text(invocation.client_context.as_deref())?,
+        py.optional_text(invocation.cognito_identity.as_deref())?,
+        py.text(&invocation.function_arn)?,
+        py.integer(invocation.deadline)?,
+        py.optional_text(invocation.tenant_id.as_deref())?,
+        py.optional_text(invocation.invocation_id.as_deref())?,
+        py.optional_text(invocation.trace_id.as_deref())?,
+    ])
+}
+
+fn answer(py: Python, answer: std::io::Result<Answer>) -> Result<Object> {
+    match answer {
+        Ok(answer) => py.tuple([
+            py.integer(i64::from(answer.status))?,
+            py.text(&answer.body)?,
+        ]),
+        Err(error) => Err(py.raise(Builtin::OSError, &error.to_string())),
+    }
+}
+
+fn post(py: Python, arguments: &[Object]) -> Result<Object> {
+    let what = argument(py, arguments, 0)?.to_string(py)?;
+    let answered = Answered {
+        request_id: argument(py, arguments, 1)?.to_string(py)?,
+        invocation_id: optional_text(py, arguments, 4)?,
+    };
+    let body = argument(py, arguments, 2)?.as_bytes(py)?;
+    let detail = optional_text(py, arguments, 3)?.unwrap_or_default();
+    let result = with_client(py, |client| {
+        Ok(py.detached(|| match what.as_str() {
+            "error" => client.post_error(&answered, &detail, body),
+            _ => client.post_response(&answered, &detail, body),
+        }))
+    })?;
+    answer(py, result)
+}
+
+fn post_alone(py: Python, arguments: &[Object]) -> Result<Object> {
+    let what = argument(py, arguments, 0)?.to_string(py)?;
+    let kind = optional_text(py, arguments, 1)?.unwrap_or_default();
+    let body = match arguments.get(2) {
+        Some(body) => body.as_bytes(py)?,
+        None => &[],
+    };
+    let result = with_client(py, |client| {
+        Ok(py.detached(|| match what.as_str() {
+            "init/error" => client.post_init_error(&kind, body),
+            "restore/error" => client.post_restore_error(&kind, body),
+            _ => client.restore_next(),
+        }))
+    })?;
+    answer(py, result)
+}
+
+/// Clears an exception that nobody can act on.
+pub fn ignore(py: Python, result: Result<()>) {
+    if let Err(Raised) = result {
+        py.take_exception();
+    }
+}

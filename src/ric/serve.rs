@@ -1,0 +1,341 @@
+//! The runtime's loop: one invocation after another, from `next` to the handler and back to `response` or `error`.
+//!
+//! The wait for an event is outside the interpreter, and Python's signal handlers run during it on every version. What
+//! ends the process is what ends the official client's: errors of the initialisation, a Runtime API that does not answer,
+//! and exceptions outside `Exception`, such as SystemExit.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use crate::builtin_module::{self, with_client};
+use crate::ffi::{Builtin, Exception, Kind, Object, Python, Raised, Result, SignalsHeld, Wake};
+use crate::json::{self, Encoder};
+use crate::runtime_api::{Answer, Answered, Invocation};
+use crate::{system, version};
+
+/// The X-Ray cause travels in a header; from this size on it is left out.
+const XRAY_LIMIT: usize = 1024 * 1024;
+
+/// What is the same for every invocation.
+struct Session {
+    module: Object,
+    handler: Object,
+    make_context: Object,
+    environment: Object,
+    trace_variable: Object,
+    encoder: Encoder,
+}
+
+/// Initialises the function and serves it. Always ends with an exception, at best SystemExit.
+pub fn run(py: Python, handler: &str) -> Result<()> {
+    let module = builtin_module::module(py)?;
+    module.call_method(py, "unbuffer", &[])?;
+    if system::present("_LAMBDA_TELEMETRY_LOG_FD").is_some() {
+        module.call_method(py, "log_sink", &[])?;
+    }
+    let handler = py.text(handler).and_then(|handler| {
+        await_logging(py, &module)?;
+        module.call_method(py, "resolve", &[&handler])
+    });
+    let handler = match handler {
+        Ok(handler) => handler,
+        Err(Raised) => return Err(init_failed(py, &module)),
+    };
+    let session = Session {
+        make_context: module.get(py, "make_context")?,
+        environment: py.import("os")?.get(py, "environ")?,
+        trace_variable: py.text("_X_AMZN_TRACE_ID")?,
+        encoder: Encoder {
+            ensure_ascii: version::escapes_unicode(),
+        },
+        module,
+        handler,
+    };
+    loop {
+        let invocation = wait_next(py)?;
+        session.serve(py, &invocation)?;
+    }
+}
+
+/// Configures logging now if somebody has imported it, else when somebody does.
+fn await_logging(py: Python, module: &Object) -> Result<()> {
+    if py.imported("logging").is_some() {
+        module.call_method(py, "set_up_logging", &[])?;
+        return Ok(());
+    }
+    let finders = py.import("sys")?.get(py, "meta_path")?;
+    finders.call_method(py, "insert", &[&py.integer(0)?, module])?;
+    Ok(())
+}
+
+/// Reports the exception that is set. Returns SystemExit, or what must end the process in another way.
+fn init_failed(py: Python, module: &Object) -> Raised {
+    let Some(exception) = py.take_exception() else {
+        return py.exit(1);
+    };
+    if !exception.is(Builtin::Exception) {
+        return py.restore(exception);
+    }
+    let report = || -> Result<()> {
+        let error = module.call_method(
+            py,
+            "init_failure",
+            &[&exception.value, &exception.traceback],
+        )?;
+        module.call_method(py, "warn", &[])?;
+        module.call_method(py, "log_error", &[&error])?;
+        let kind = error
+            .get_key(py, &py.text("errorType")?)?
+            .unwrap_or(py.none())
+            .to_string(py)?;
+        let body = encode_error(py, &error)?;
+        let answer = with_client(py, |client| {
+            Ok(py.detached(|| client.post_init_error(&kind, &body)))
+        })?;
+        match answer {
+            Ok(Answer { status: 202, .. }) => Err(py.exit(1)),
+            Ok(Answer { status, body }) => {
+                let message = format!(
+                    "Request to Lambda Runtime '/2018-06-01/runtime/init/error' endpoint failed. Reason: '{status}'. \
+                     Response body: '{body}'"
+                );
+                Err(py.raise(Builtin::RuntimeError, &message))
+            }
+            Err(error) => Err(py.raise(Builtin::OSError, &error.to_string())),
+        }
+    };
+    report().err().unwrap_or_else(|| py.exit(1))
+}
+
+/// Waits for the next invocation. Python's signal handlers run meanwhile.
+pub fn wait_next(py: Python) -> Result<Invocation> {
+    // Ends a wait that a signal should have ended, but another thread got it.
+    const LONGEST_WAIT: Duration = Duration::from_secs(1);
+    with_client(py, |client| {
+        let mut sent = py.detached(|| client.send_next());
+        loop {
+            if let Err(error) = sent {
+                return Err(no_invocation(
+                    py,
+                    &format!("Failed to get next invocation. No Response from endpoint: {error}"),
+                ));
+            }
+            py.check_signals()?;
+            let held = SignalsHeld::new();
+            py.check_signals()?;
+            let message = py.detached(|| {
+                let Some(descriptor) = client.descriptor() else {
+                    return Err(io::ErrorKind::NotConnected.into());
+                };
+                match held.wait_readable(descriptor, LONGEST_WAIT) {
+                    Wake::Readable => client.receive_next(),
+                    Wake::Interrupted => Ok(None),
+                }
+            });
+            drop(held);
+            match message {
+                Ok(None) => sent = Ok(()),
+                Ok(Some(message)) => {
+                    return Invocation::from_message(message)
+                        .map_err(|why| no_invocation(py, &why.0));
+                }
+                Err(error) => sent = Err(error),
+            }
+        }
+    })
+}
+
+fn no_invocation(py: Python, why: &str) -> Raised {
+    say(why);
+    py.raise(
+        Builtin::RuntimeError,
+        "LAMBDA_RUNTIME Failed to get next invocation: Failed to get next",
+    )
+}
+
+/// A line in the form that the official client's native part prints on standard output.
+fn say(message: &str) {
+    let line = format!(
+        "[ERROR] [{}] LAMBDA_RUNTIME {message}\n",
+        system::now_in_millis()
+    );
+    // Nobody is left to tell if standard output is closed.
+    let _ = io::stdout().write_all(line.as_bytes());
+    let _ = io::stdout().flush();
+}
+
+struct Reply {
+    content_type: &'static str,
+    body: Vec<u8>,
+}
+
+impl Session {
+    fn serve(&self, py: Python, invocation: &Invocation) -> Result<()> {
+        self.announce(py, invocation)?;
+        match self.invoke(py, invocation) {
+            Ok(reply) => self.post_reply(py, invocation, &reply),
+            Err(Raised) => match py.take_exception() {
+                Some(exception) if exception.is(Builtin::Exception) => {
+                    self.post_failure(py, invocation, &exception)
+                }
+                Some(exception) => Err(py.restore(exception)),
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// Tells logging and the X-Ray SDK which invocation this is.
+    fn announce(&self, py: Python, invocation: &Invocation) -> Result<()> {
+        self.module
+            .set(py, "request_id", &py.text(&invocation.request_id)?)?;
+        self.module.set(
+            py,
+            "tenant_id",
+            &py.optional_text(invocation.tenant_id.as_deref())?,
+        )?;
+        match &invocation.trace_id {
+            Some(id) => self
+                .environment
+                .set_item(py, &self.trace_variable, &py.text(id)?),
+            None if system::present("_X_AMZN_TRACE_ID").is_some() => {
+                builtin_module::ignore(py, self.environment.delete_item(py, &self.trace_variable));
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn invoke(&self, py: Python, invocation: &Invocation) -> Result<Reply> {
+        let context = self.make_context.call(
+            py,
+            &[
+                &py.text(&invocation.request_id)?,
+                &py.optional_text(invocation.client_context.as_deref())?,
+                &py.optional_text(invocation.cognito_identity.as_deref())?,
+                &py.integer(invocation.deadline)?,
+                &py.text(&invocation.function_arn)?,
+                &py.optional_text(invocation.tenant_id.as_deref())?,
+            ],
+        )?;
+        let event = if invocation.content_type == "application/json" {
+            json::decode(py, &invocation.event)
+                .map_err(|Raised| self.fault(py, "UnmarshalError", "Unable to unmarshal input: "))?
+        } else {
+            py.bytes(&invocation.event)?
+        };
+        let result = self.handler.call(py, &[&event, &context])?;
+        if result.kind() == Kind::Bytes {
+            let body = result.as_bytes(py)?.to_vec();
+            return Ok(Reply {
+                content_type: "application/unknown",
+                body,
+            });
+        }
+        let body = self
+            .encoder
+            .encode(py, &result)
+            .map_err(|Raised| self.fault(py, "MarshalError", "Unable to marshal response: "))?;
+        Ok(Reply {
+            content_type: "application/json",
+            body,
+        })
+    }
+
+    /// Replaces the exception that is set by a fault of the runtime that quotes it.
+    fn fault(&self, py: Python, kind: &str, prefix: &str) -> Raised {
+        let Some(exception) = py.take_exception() else {
+            return Raised;
+        };
+        if !exception.is(Builtin::Exception) {
+            return py.restore(exception);
+        }
+        let fault = || -> Result<Exception> {
+            let value = self.module.call_method(
+                py,
+                "wrap",
+                &[&py.text(kind)?, &py.text(prefix)?, &exception.value],
+            )?;
+            Ok(Exception {
+                kind: value.class(py)?,
+                value,
+                traceback: py.none(),
+            })
+        };
+        fault().map_or_else(|raised| raised, |fault| py.restore(fault))
+    }
+
+    fn post_reply(&self, py: Python, invocation: &Invocation, reply: &Reply) -> Result<()> {
+        let answered = answered(invocation);
+        let answer = with_client(py, |client| {
+            Ok(py.detached(|| client.post_response(&answered, reply.content_type, &reply.body)))
+        })?;
+        posted(py, answer, "Failed to post invocation response")
+    }
+
+    fn post_failure(
+        &self,
+        py: Python,
+        invocation: &Invocation,
+        exception: &Exception,
+    ) -> Result<()> {
+        let request_id = py.text(&invocation.request_id)?;
+        let report = self.module.call_method(
+            py,
+            "invocation_failure",
+            &[&exception.value, &exception.traceback, &request_id],
+        )?;
+        let report = report.to_vec(py)?;
+        let [error, cause] = report.as_slice() else {
+            return Err(py.raise(Builtin::RuntimeError, "an error report has two parts"));
+        };
+        self.module.call_method(py, "log_error", &[error])?;
+        let body = encode_error(py, error)?;
+        let cause = encode_error(py, cause)?;
+        let cause = if cause.len() < XRAY_LIMIT {
+            String::from_utf8_lossy(&cause)
+        } else {
+            "".into()
+        };
+        let answered = answered(invocation);
+        let answer = with_client(py, |client| {
+            Ok(py.detached(|| client.post_error(&answered, &cause, &body)))
+        })?;
+        posted(py, answer, "Failed to post invocation error")
+    }
+}
+
+fn answered(invocation: &Invocation) -> Answered {
+    Answered {
+        request_id: invocation.request_id.clone(),
+        invocation_id: invocation.invocation_id.clone(),
+    }
+}
+
+/// Encodes an error. Text that is no valid Unicode is escaped, on every version.
+fn encode_error(py: Python, error: &Object) -> Result<Vec<u8>> {
+    let ensure_ascii = version::escapes_unicode();
+    Encoder { ensure_ascii }
+        .encode(py, error)
+        .or_else(|Raised| {
+            py.take_exception();
+            Encoder { ensure_ascii: true }.encode(py, error)
+        })
+}
+
+fn posted(py: Python, answer: io::Result<Answer>, failure: &str) -> Result<()> {
+    const STALE: u16 = 410;
+    const TOO_LARGE: u16 = 413;
+    let (status, body) = match answer {
+        Ok(answer) if answer.is_success() => return Ok(()),
+        Ok(answer) => (i32::from(answer.status), answer.body),
+        Err(error) => (-1, error.to_string()),
+    };
+    say(&format!(
+        "Failed to post handler success response. Http response code: {status}. {body}"
+    ));
+    // The caller of a stale or too large answer is told by the platform; the function is fine.
+    if status == i32::from(STALE) || status == i32::from(TOO_LARGE) {
+        return Ok(());
+    }
+    Err(py.raise(Builtin::RuntimeError, failure))
+}

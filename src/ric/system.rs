@@ -1,0 +1,153 @@
+//! The one home of effects: environment, files, child processes, the clock. This crate has no dependencies, so what
+//! fs_err does elsewhere in the project (naming the path in errors) is done by the callers here.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, UNIX_EPOCH};
+
+/// An environment variable; empty counts as unset.
+pub fn variable(name: &str) -> Option<OsString> {
+    present(name).filter(|value| !value.is_empty())
+}
+
+/// An environment variable, even an empty one.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the crate's one reader of the environment"
+)]
+pub fn present(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+/// An environment variable as text; empty counts as unset, bytes that are not UTF-8 are replaced.
+pub fn text_variable(name: &str) -> Option<String> {
+    variable(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+/// A folder that the environment may name.
+pub fn folder(variable_name: &str, default: &str) -> PathBuf {
+    variable(variable_name).map_or_else(|| PathBuf::from(default), PathBuf::from)
+}
+
+/// The file of this program with every link resolved. Without /proc, it is found through the name it was called by.
+pub fn executable(called: &OsStr) -> PathBuf {
+    std::env::current_exe()
+        .or_else(|_| Path::new(called).canonicalize())
+        .unwrap_or_else(|_| PathBuf::from(called))
+}
+
+/// What the file system says about a program to start.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Program {
+    /// Not there, or not a file.
+    Missing,
+    /// A file without execute permission.
+    NotExecutable,
+    /// Can be started.
+    Executable,
+}
+
+/// Looks at a program before it is started.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the crate's one home of file access"
+)]
+pub fn program(path: &Path) -> Program {
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_file() && found.permissions().mode() & 0o111 == 0 => {
+            Program::NotExecutable
+        }
+        Ok(found) if found.is_file() => Program::Executable,
+        _ => Program::Missing,
+    }
+}
+
+/// Whether a folder has files that `site.addsitedir` would act on.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the crate's one home of file access"
+)]
+pub fn has_path_files(folder: &Path) -> bool {
+    std::fs::read_dir(folder).is_ok_and(|entries| {
+        entries.flatten().any(|entry| {
+            let name = entry.file_name();
+            name.as_bytes().ends_with(b".pth") || name.as_bytes().ends_with(b".start")
+        })
+    })
+}
+
+/// Becomes another program, with changes to the environment. Returns only if that fails.
+pub fn become_program(
+    program: &Path,
+    arguments: &[&OsStr],
+    environment: &[(&str, &OsStr)],
+) -> io::Error {
+    const NOT_A_BINARY: i32 = 8;
+    let error = command(program.as_os_str(), arguments, environment).exec();
+    if error.raw_os_error() != Some(NOT_A_BINARY) {
+        return error;
+    }
+    // As a shell does: a text without `#!` is a script.
+    let mut script = vec![program.as_os_str()];
+    script.extend(arguments);
+    command(OsStr::new("/bin/sh"), &script, environment).exec()
+}
+
+/// Starts a child as the leader of its own process group.
+pub fn spawn(
+    program: &Path,
+    name: &OsStr,
+    arguments: &[OsString],
+    environment: &[(&str, &OsStr)],
+) -> io::Result<Child> {
+    let arguments: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
+    command(program.as_os_str(), &arguments, environment)
+        .arg0(name)
+        .process_group(0)
+        .spawn()
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the crate's one home of child processes"
+)]
+fn command(program: &OsStr, arguments: &[&OsStr], environment: &[(&str, &OsStr)]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).envs(environment.iter().copied());
+    command
+}
+
+/// Time since 1970.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "deadlines and log lines carry the real time"
+)]
+pub fn now() -> Duration {
+    std::time::SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+/// Milliseconds since 1970.
+pub fn now_in_millis() -> u64 {
+    now().as_millis() as u64
+}
+
+/// The largest memory that a living process has used, in MB.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the crate's one home of file access"
+)]
+pub fn peak_memory_in_mb(process: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib.div_ceil(1024))
+}
