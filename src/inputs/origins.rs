@@ -89,6 +89,7 @@ impl<'s> Origins<'s> {
         part: &Path,
         transfer: &Transfer,
     ) -> Result<(), Reason> {
+        origin.check()?;
         match origin {
             Origin::Url(url) => self.urls.fetch(url, artifact, part, transfer),
             Origin::Wheel {
@@ -153,6 +154,40 @@ impl<'s> Origins<'s> {
         })?;
         move_file(&file, part, dir.path()).map_err(StoreError::from)?;
         Ok(())
+    }
+}
+
+impl Origin {
+    /// Names become arguments and parts of file names; none may be an option or a path.
+    fn check(&self) -> Result<(), Reason> {
+        let words: &[&str] = match self {
+            Self::Wheel {
+                name,
+                version,
+                filename,
+            } => &[name, version, filename],
+            Self::Crate { name, version } => &[name, version],
+            Self::DebianSource {
+                package,
+                version,
+                suite,
+                file,
+            } => &[package, version, suite, file],
+            Self::DebianPackage {
+                package,
+                version,
+                suite,
+                arch,
+            } => &[package, version, suite, arch],
+            Self::Url(_) | Self::Oci(_) | Self::File(_) => &[],
+        };
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._+-~:".contains(c);
+        let odd = words.iter().find(|word| {
+            !word.starts_with(|c: char| c.is_ascii_alphanumeric()) || !word.chars().all(plain)
+        });
+        odd.map_or(Ok(()), |word| {
+            Err(Reason::Unusable(format!("{word:?} is no name or version")))
+        })
     }
 }
 
