@@ -40,7 +40,7 @@ pub static FUNCTIONS: [Function; 9] = [
     },
     Function {
         name: c"dumps",
-        doc: c"Encodes an object as JSON text.",
+        doc: c"Encodes an object as JSON text; the second argument overrides whether characters are escaped.",
         call: dumps,
     },
     Function {
@@ -76,7 +76,7 @@ macro_rules! part {
     };
 }
 
-static PARTS: [Part; 7] = [
+static PARTS: [Part; 9] = [
     part!("start.py", ["unbuffer", "resolve", "Unbuffered"]),
     part!(
         "context.py",
@@ -96,9 +96,12 @@ static PARTS: [Part; 7] = [
             "make_xray_fault",
             "extract_traceback",
             "invocation_failure",
-            "init_failure",
+            "init_failed",
+            "describe",
             "log_error",
-            "warn",
+            "encode",
+            "call_runtime",
+            "LambdaRuntimeClientError",
             "wrap"
         ]
     ),
@@ -117,6 +120,8 @@ static PARTS: [Part; 7] = [
         ]
     ),
     part!("json_logs.py", ["JsonFormatter"]),
+    part!("snapshot.py", ["take_snapshot"]),
+    part!("preview.py", ["warn_of_preview"]),
 ];
 
 /// Enters the module in `sys.modules`. Compiles nothing yet.
@@ -219,9 +224,11 @@ fn loads(py: Python, arguments: &[Object]) -> Result<Object> {
 }
 
 fn dumps(py: Python, arguments: &[Object]) -> Result<Object> {
-    let encoder = Encoder {
-        ensure_ascii: version::escapes_unicode(),
+    let ensure_ascii = match arguments.get(1) {
+        Some(forced) => forced.is_true(py)?,
+        None => version::escapes_unicode(),
     };
+    let encoder = Encoder { ensure_ascii };
     let text = encoder.encode(py, argument(py, arguments, 0)?)?;
     py.decode(&text, c"strict")
 }

@@ -33,14 +33,20 @@ pub fn run(py: Python, handler: &str) -> Result<()> {
     if system::present("_LAMBDA_TELEMETRY_LOG_FD").is_some() {
         module.call_method(py, "log_sink", &[])?;
     }
-    let handler = py.text(handler).and_then(|handler| {
+    let initialise = || {
         await_logging(py, &module)?;
-        module.call_method(py, "resolve", &[&handler])
-    });
-    let handler = match handler {
+        if version::is_preview() {
+            module.call_method(py, "warn_of_preview", &[])?;
+        }
+        module.call_method(py, "resolve", &[&py.text(handler)?])
+    };
+    let handler = match initialise() {
         Ok(handler) => handler,
         Err(Raised) => return Err(init_failed(py, &module)),
     };
+    if system::present("AWS_LAMBDA_INITIALIZATION_TYPE").is_some_and(|kind| kind == "snap-start") {
+        module.call_method(py, "take_snapshot", &[])?;
+    }
     let session = Session {
         make_context: module.get(py, "make_context")?,
         environment: py.import("os")?.get(py, "environ")?,
@@ -76,35 +82,8 @@ fn init_failed(py: Python, module: &Object) -> Raised {
     if !exception.is(Builtin::Exception) {
         return py.restore(exception);
     }
-    let report = || -> Result<()> {
-        let error = module.call_method(
-            py,
-            "init_failure",
-            &[&exception.value, &exception.traceback],
-        )?;
-        module.call_method(py, "warn", &[])?;
-        module.call_method(py, "log_error", &[&error])?;
-        let kind = error
-            .get_key(py, &py.text("errorType")?)?
-            .unwrap_or(py.none())
-            .to_string(py)?;
-        let body = encode_error(py, &error)?;
-        let answer = with_client(py, |client| {
-            Ok(py.detached(|| client.post_init_error(&kind, &body)))
-        })?;
-        match answer {
-            Ok(Answer { status: 202, .. }) => Err(py.exit(1)),
-            Ok(Answer { status, body }) => {
-                let message = format!(
-                    "Request to Lambda Runtime '/2018-06-01/runtime/init/error' endpoint failed. Reason: '{status}'. \
-                     Response body: '{body}'"
-                );
-                Err(py.raise(Builtin::RuntimeError, &message))
-            }
-            Err(error) => Err(py.raise(Builtin::OSError, &error.to_string())),
-        }
-    };
-    report().err().unwrap_or_else(|| py.exit(1))
+    let report = module.call_method(py, "init_failed", &[&exception.value, &exception.traceback]);
+    report.err().unwrap_or_else(|| py.exit(1))
 }
 
 /// Waits for the next invocation. Python's signal handlers run meanwhile.

@@ -44,3 +44,9 @@ pub fn escapes_unicode() -> bool {
     let environment = system::present("AWS_EXECUTION_ENV").unwrap_or_default();
     !PLAIN.iter().any(|plain| environment == *plain)
 }
+
+/// Whether the environment says that this version is a preview.
+pub fn is_preview() -> bool {
+    system::present("AWS_EXECUTION_ENV")
+        .is_some_and(|environment| environment == "AWS_Lambda_python3.15")
+}

@@ -105,12 +105,16 @@ impl<'a> Scanner<'a> {
             Some(b'{') => {
                 self.at += 1;
                 let py = self.py;
-                py.deeper(c" while decoding a JSON document", || self.object())
+                py.deeper(c" while decoding a JSON object from a string", || {
+                    self.object()
+                })
             }
             Some(b'[') => {
                 self.at += 1;
                 let py = self.py;
-                py.deeper(c" while decoding a JSON document", || self.array())
+                py.deeper(c" while decoding a JSON array from a string", || {
+                    self.array()
+                })
             }
             Some(b'n') if self.word("null") => Ok(self.py.none()),
             Some(b't') if self.word("true") => self.py.boolean(true),

@@ -45,7 +45,7 @@ impl Writer {
             }
             _ => {
                 let py = self.py;
-                py.deeper(c" while encoding a JSON object", || {
+                py.deeper(c" while calling a Python object", || {
                     self.container(object, kind)
                 })
             }
@@ -150,6 +150,11 @@ impl Writer {
     }
 
     fn object(&mut self, object: &Object) -> Result<()> {
+        // A subclass may have items() of its own, but when it is empty nobody asks.
+        if !object.is_true(self.py)? {
+            self.out.extend_from_slice(b"{}");
+            return Ok(());
+        }
         self.out.push(b'{');
         for (index, (key, value)) in object.items(self.py)?.into_iter().enumerate() {
             if index > 0 {

@@ -4,7 +4,7 @@ import sys
 import time
 import traceback
 
-from _lambda_ric import dumps, log_sink
+from _lambda_ric import dumps, log_sink, post_alone
 
 
 class FaultException(Exception):
@@ -74,7 +74,7 @@ def make_xray_fault(ex_type, ex_msg, working_dir, tb_tuples):
     return {
         "working_directory": working_dir,
         "exceptions": [{"message": ex_msg, "type": ex_type, "stack": stack}],
-        "paths": list({frame[0] for frame in tb_tuples}),
+        "paths": list(dict.fromkeys(frame[0] for frame in tb_tuples)),
     }
 
 
@@ -96,14 +96,55 @@ def invocation_failure(error, tb, request_id):
     return make_error(message, kind, traceback.format_list(frames), request_id), cause
 
 
-def init_failure(error, tb):
-    """What a failed initialisation reports."""
+def describe(error, tb):
+    """What an error outside invocations reports."""
     if isinstance(error, FaultException):
         return make_error(error.msg, error.exception_type, error.trace)
     frames = _own_frames(tb)
     if frames and frames[0][0].startswith("<frozen importlib") and frames[0][2] == "_gcd_import":
         frames.insert(0, _import_module_frame())
     return make_error(text_of(error), type(error).__name__, traceback.format_list(frames))
+
+
+class LambdaRuntimeClientError(Exception):
+    """The Runtime API refused a call outside invocations."""
+
+    __module__ = "awslambdaric.lambda_runtime_client"
+
+    def __init__(self, endpoint, response_code, response_body):
+        self.endpoint = endpoint
+        self.response_code = response_code
+        self.response_body = response_body
+        super().__init__(
+            f"Request to Lambda Runtime '{endpoint}' endpoint failed. Reason: '{response_code}'. "
+            f"Response body: '{response_body}'"
+        )
+
+
+def call_runtime(what, expected, kind="", error=None):
+    """Calls init/error, restore/next or restore/error. Any answer but the expected one raises."""
+    status, body = post_alone(what, kind, b"" if error is None else encode(error))
+    if status != expected:
+        raise LambdaRuntimeClientError(f"/2018-06-01/runtime/{what}", status, body.encode())
+
+
+def encode(error):
+    """An error as JSON in UTF-8. Text that is no valid Unicode is escaped, on every version."""
+    try:
+        return dumps(error).encode()
+    except UnicodeError:
+        return dumps(error, True).encode()
+
+
+def init_failed(error, tb):
+    """Reports an error of the initialisation and ends the process."""
+    import logging
+
+    description = describe(error, tb)
+    logging.warning(WARNING)
+    log_error(description)
+    call_runtime("init/error", 202, description["errorType"], description)
+    sys.exit(1)
 
 
 def wrap(kind, prefix, error):
@@ -148,9 +189,3 @@ WARNING = (
     "runtime version. For more information, see https://docs.aws.amazon.com/lambda/latest/dg/runtimes-update.html\r"
 )
 
-
-def warn():
-    """Says where an error of the initialisation may come from."""
-    import logging
-
-    logging.warning(WARNING)

@@ -43,9 +43,7 @@ def resolve(handler):
         if module_name.split(".")[0] in sys.builtin_module_names:
             message = f"Cannot use built-in module {module_name} as a handler module"
             raise _fault("BuiltInModuleConflict", message)
-        # importlib.import_module without the import of importlib, which a function may not need.
-        import_module = sys.modules["_frozen_importlib"]._gcd_import
-        module = import_module(module_name.replace("/", "."))
+        module = _import_module(module_name.replace("/", "."))
     except ImportError as error:
         raise _fault("ImportModuleError", f"Unable to import module '{module_name}': {error}") from None
     except SyntaxError as error:
@@ -57,6 +55,15 @@ def resolve(handler):
     except AttributeError:
         message = f"Handler '{function_name}' missing on module '{module_name}'"
         raise _fault("HandlerNotFound", message) from None
+
+
+def _import_module(name):
+    if name.startswith("."):
+        from importlib import import_module
+    else:
+        # The same without the import of importlib, which a function may not need.
+        import_module = sys.modules["_frozen_importlib"]._gcd_import
+    return import_module(name)
 
 
 def _fault(kind, message, trace=None):
