@@ -1,58 +1,174 @@
 #!/bin/sh
-# CPython → out/tree   what goes into the image under $PREFIX, without bin/python3.X
+# CPython → out/tree   what the image gets, under $PREFIX, all but bin/python3.X
 #           out/link   what link.sh makes bin/python3.X from: objects, libraries and the linker's arguments
-#           out/host   bin/python3.X without the runtime interface client, to compile bytecode and to ask questions
+#           out/host   python3.X without the runtime interface client, to compile bytecode with and to ask questions
 # In: a release tarball; /imgbuild/deps: the C libraries; JIT=disabled|available|enabled, FREE_THREADING=disabled|enabled.
 set -eu
 
 out=/imgbuild/out
 deps=/imgbuild/deps
 series=$(echo "$VERSION" | cut -d. -f1,2)
-tree=$out/tree
-
 case $JIT in
 disabled) jit=no ;;
 available) jit=yes-off ;;
 enabled) jit=yes ;;
 esac
 case $FREE_THREADING in
-disabled) gil=--enable-gil suffix= ;;
-enabled) gil=--disable-gil suffix=t ;;
+disabled) gil=enable abi=$series ;;
+enabled) gil=disable abi=${series}t ;;
 esac
 
 # --- configure -------------------------------------------------------------------------------------------------------------------
-# Questions that configure answers by running programs: the answers of glibc on Linux, whatever the sandbox lacks.
+
+# Questions that configure answers by running programs: glibc's answers, whatever the sandbox happens to lack.
 export ac_cv_file__dev_ptmx=yes ac_cv_file__dev_ptc=no ac_cv_buggy_getaddrinfo=no ac_cv_working_tzset=yes \
     ac_cv_posix_semaphores_enabled=yes ac_cv_broken_sem_getvalue=no ac_cv_aligned_required=no
-# pkg-config would find the host's libraries, a host python would hide that a generated file is missing.
-export PKG_CONFIG=false PYTHON_FOR_REGEN=false MODULE_BUILDTYPE=static
-export CPPFLAGS=-I$deps/include LDFLAGS=-L$deps/lib
-export LIBEDIT_LIBS='-ledit -lncursesw' LIBSQLITE3_LIBS='-lsqlite3 -lm' CURSES_LIBS=-lncursesw PANEL_LIBS='-lpanelw -lncursesw'
-export LIBEDIT_CFLAGS= LIBSQLITE3_CFLAGS= CURSES_CFLAGS= PANEL_CFLAGS=
-# GUI, GPL and NIS libraries have no place in a function; dbm keeps its portable back ends.
+# pkg-config would find the host's libraries; a python of the host would hide that a generated file is missing.
+export PKG_CONFIG=false PYTHON_FOR_REGEN=false
+# Every module is part of the interpreter: an import costs no search for a file and no dlopen.
+export MODULE_BUILDTYPE=static
+# GUI, GPL and NIS libraries have no place in a function; dbm keeps its back ends dbm.sqlite3 and dbm.dumb.
 printf '*disabled*\n_tkinter _gdbm _dbm nis\n' >Modules/Setup.local
+# What static libraries need beside themselves, which only pkg-config or a shared library would know.
+export LIBEDIT_CFLAGS= LIBEDIT_LIBS='-ledit -lncursesw' CURSES_CFLAGS= CURSES_LIBS=-lncursesw PANEL_CFLAGS= \
+    PANEL_LIBS='-lpanelw -lncursesw' LIBSQLITE3_CFLAGS= LIBSQLITE3_LIBS='-lsqlite3 -lm'
 
 ./configure --build="$TARGET" --host="$TARGET" --prefix="$PREFIX" --enable-shared --enable-ipv6 --disable-test-modules \
-    --without-ensurepip --with-computed-gotos --with-system-expat --with-system-libmpdec --with-openssl=$deps --with-readline=editline \
-    --with-dbmliborder= --enable-loadable-sqlite-extensions --enable-experimental-jit=$jit $gil \
-    CC=clang CXX=clang++ AR=llvm-ar RANLIB=llvm-ranlib OPT='-DNDEBUG -fwrapv -O3 -Wall'
+    --without-ensurepip --with-system-expat --with-system-libmpdec --with-openssl=$deps --with-readline=editline --with-dbmliborder= \
+    --enable-loadable-sqlite-extensions --enable-experimental-jit=$jit --$gil-gil \
+    CC=clang CXX=clang++ AR=llvm-ar RANLIB=llvm-ranlib CPPFLAGS=-I$deps/include LDFLAGS=-L$deps/lib OPT='-fwrapv -O3 -Wall'
 
 # --- build -----------------------------------------------------------------------------------------------------------------------
-# Both executables and libpython show the C API and nothing of the libraries inside them.
-echo '{ global: Py*; _Py*; local: *; };' >exports.map
+
+# libpython shows the C API and nothing of the libraries inside it; link.sh gives the interpreter the same rule.
+mkdir -p $out/host $out/link
+echo '{ global: Py*; PY_*; _Py*; local: *; };' >$out/link/exports
 harden='-Wl,-z,relro -Wl,-z,now -Wl,-s'
-# zig's linker driver needs an object to know what it links; libpython3.so is made of libraries only.
+# zig cc wants an object on each link line; libpython3.so is made of libraries only.
 : >empty.c
 clang -fPIC -c empty.c -o empty.o
 build() {
-    # The interpreter is linked from the objects: inside a shared library each access to the thread's state costs a call.
-    make -j"$JOBS" "$@" LINK_PYTHON_OBJS='$(LIBRARY_OBJS)' LINKFORSHARED='-Wl,--export-dynamic -pie' LDFLAGS_NODIST="$harden" \
-        BLDSHARED="clang -shared $LDFLAGS $harden -Wl,--version-script=exports.map" NO_AS_NEEDED='-Wl,--no-as-needed empty.o'
+    # The interpreter is linked from the objects: through a shared library each access to the thread's state costs a call.
+    make -j"$JOBS" "$@" LINK_PYTHON_OBJS='$(LIBRARY_OBJS)' LINKFORSHARED='-Wl,--export-dynamic' LDFLAGS_NODIST="$harden" \
+        BLDSHARED="clang -shared -L$deps/lib $harden -Wl,--version-script=$out/link/exports" \
+        NO_AS_NEEDED='-Wl,--no-as-needed empty.o'
 }
 build all
+cp python $out/host/python$series
+python() { PYTHONHOME=$out/tree$PREFIX PYTHONHASHSEED=0 $out/host/python$series -B "$@"; }
+
+# --- what the final link needs ---------------------------------------------------------------------------------------------------
+
+libraries=$(printf 'include Makefile\nlibraries:;@echo $(LIBS) $(MODLIBS) $(SYSLIBS)\n' | make -s -f - libraries)
+cp libpython$abi.a $out/link/libpython.a
+{
+    echo '-Wl,--whole-archive libpython.a -Wl,--no-whole-archive'
+    for library in $libraries; do
+        case $library in
+        -L*) ;;
+        -l*)
+            archive=lib${library#-l}.a
+            if [ -e $deps/lib/"$archive" ]; then
+                cp $deps/lib/"$archive" $out/link/
+                echo "$archive"
+            else
+                echo "$library"
+            fi
+            ;;
+        *)
+            cp "$library" $out/link/
+            basename "$library"
+            ;;
+        esac
+    done
+} >$out/link/arguments
 
 # --- the tree --------------------------------------------------------------------------------------------------------------------
-mkdir -p $out/host $out/link
-cp python $out/host/python$series
-# Installing would compile everything three times, with times in it: bytecode comes below.
-build libinstall inclinstall libainstall PYTHON_FOR_BUILD=: DESTDIR=$tree
+
+# Installing compiles each file three times, with times of today in it; the bytecode comes below.
+build libinstall inclinstall libainstall PYTHON_FOR_BUILD=: DESTDIR=$out/tree
+cp libpython$abi.so.1.0 libpython3.so $out/tree$PREFIX/lib/
+
+cd $out/tree$PREFIX
+library=lib/python$abi
+ln -s libpython$abi.so.1.0 lib/libpython$abi.so
+ln -s python$abi-config bin/python3-config
+ln -s pydoc$series bin/pydoc3
+ln -s python$series bin/python3
+ln -s python3 bin/python
+ln -s python-$abi.pc lib/pkgconfig/python3.pc
+ln -s python-$abi-embed.pc lib/pkgconfig/python3-embed.pc
+# Python warns at each start when this folder of shared modules is not there.
+mkdir -p $library/lib-dynload $library/site-packages
+rm -r bin/idle$series $library/idlelib $library/tkinter $library/turtledemo $library/turtle.py
+rm $library/config-*/libpython*.a $library/config-*/python.o
+mkdir -p share/licenses
+cp -r $deps/licenses/. share/licenses/
+
+# Whoever builds an extension in a child image has gcc, not our compiler, and none of our folders.
+described="$library/_sysconfigdata_*.py $library/config-*/Makefile $library/config-*/python-config.py lib/pkgconfig/*.pc bin/python$abi-config"
+sed -i -e 's/clang++/g++/g; s/\<clang\>/gcc/g; s/llvm-ar/ar/g; s/llvm-ranlib/ranlib/g' \
+    -e "s, *-[IL]$deps/[a-z]*,,g; s,'--with-openssl=[^']*',,; s,LD_LIBRARY_PATH=/imgbuild/src,,; s,/imgbuild/src,/usr/src/python,g" \
+    -e '/^ *.\{0,1\}\(PGO_PROF_[A-Z]*\|LLVM_PROF_[A-Z]*\)/d' $described
+if grep -rnE '/imgbuild|\<(zig|clang)\>' $described; then
+    echo "cpython.sh: the lines above would tell an extension's build about our build" >&2
+    exit 1
+fi
+
+# --- bytecode and proof ----------------------------------------------------------------------------------------------------------
+
+# One process, sorted folders, no hash seed: which constants share an object, and so the bytes, depends on all three.
+python -m compileall -q -j1 --invalidation-mode unchecked-hash -s $out/tree -p / "$PWD/$library"
+
+# The modules that are part of the interpreter, exactly: one that configure silently gave up on is a broken function later.
+python - "$series" "$JIT" "$FREE_THREADING" <<'CHECK'
+import os, sys, sysconfig
+
+series, jit, free_threading = sys.argv[1:]
+modules = {
+    "3.13": """
+        _abc _ast _asyncio _bisect _blake2 _bz2 _codecs _codecs_cn _codecs_hk _codecs_iso2022 _codecs_jp _codecs_kr _codecs_tw
+        _collections _contextvars _csv _ctypes _curses _curses_panel _datetime _decimal _elementtree _functools _hashlib _heapq _imp
+        _interpchannels _interpqueues _interpreters _io _json _locale _lsprof _lzma _md5 _multibytecodec _multiprocessing _opcode
+        _operator _pickle _posixshmem _posixsubprocess _queue _random _sha1 _sha2 _sha3 _signal _socket _sqlite3 _sre _ssl _stat
+        _statistics _string _struct _suggestions _symtable _sysconfig _thread _tokenize _tracemalloc _typing _uuid _warnings _weakref
+        _zoneinfo array atexit binascii builtins cmath errno faulthandler fcntl gc grp itertools marshal math mmap posix pwd pyexpat
+        readline resource select sys syslog termios time unicodedata zlib""",
+}
+failures = []
+wanted, found = set(modules[series].split()), set(sys.builtin_module_names)
+if wanted != found:
+    failures.append(f"modules missing: {sorted(wanted - found)}, modules not expected: {sorted(found - wanted)}")
+shared = os.listdir(f"{sys.prefix}/lib/python{series}{sys.abiflags}/lib-dynload")
+if shared:
+    failures.append(f"modules that should be built in are shared: {shared}")
+
+import bz2, ctypes, curses, curses.panel, decimal, hashlib, lzma, readline, sqlite3, ssl, uuid, zlib, _uuid, pyexpat
+
+def check(what, ok):
+    if not ok:
+        failures.append(what)
+
+variable = sysconfig.get_config_var
+check("free threading is not what the recipe says", bool(variable("Py_GIL_DISABLED")) == (free_threading == "enabled"))
+check("the JIT is not what the recipe says", ("_Py_JIT" in variable("PY_CORE_CFLAGS")) == (jit != "disabled"))
+check(f"sysconfig names the compiler {variable('CC')}", variable("CC") == "gcc" and variable("LDSHARED") == "gcc -shared")
+check(f"extension suffix {variable('EXT_SUFFIX')}", variable("EXT_SUFFIX") == f".{variable('SOABI')}.so" and variable("MULTIARCH") in variable("SOABI"))
+check("OpenSSL looks for certificates elsewhere", ssl.get_default_verify_paths().openssl_cafile == "/etc/pki/tls/cert.pem")
+check("libffi does not call back", ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)(lambda n: n + 1)(1) == 2)
+check("liblzma lacks SHA-256", lzma.is_check_supported(lzma.CHECK_SHA256))
+check("readline is not libedit", readline.backend == "editline")
+check("no uuid from the library", variable("HAVE_UUID_GENERATE_TIME_SAFE") == 1)
+check("the C decimal is not in use", decimal.__libmpdec_version__ and decimal.Decimal("1.1") + 1 == decimal.Decimal("2.1"))
+check("string hashing is not siphash", sys.hash_info.algorithm.startswith("siphash"))
+missing = {"sha256", "sha512", "sha3_256", "blake2b", "md5", "sm3", "ripemd160"} - hashlib.algorithms_available
+check(f"hashlib lacks {missing}", not missing)
+database = sqlite3.connect(":memory:")
+options = {row[0] for row in database.execute("pragma compile_options")}
+missing = {f"ENABLE_{name}" for name in "FTS3 FTS4 FTS5 RTREE GEOPOLY MATH_FUNCTIONS DBSTAT_VTAB".split()} - options
+check(f"SQLite lacks {missing}", not missing)
+check("SQLite extensions cannot be loaded", hasattr(database, "enable_load_extension"))
+check("SQLite has no JSON", database.execute("select json_extract('{\"a\": 1}', '$.a')").fetchone() == (1,))
+if failures:
+    sys.exit("cpython.sh: the built interpreter is wrong:\n  " + "\n  ".join(failures))
+CHECK

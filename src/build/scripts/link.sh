@@ -1,0 +1,21 @@
+#!/bin/sh
+# The final link → out/python3.X: CPython with the runtime interface client inside, the only executable of the image.
+# In: /imgbuild/link (cpython.sh's out/link), /imgbuild/ric/libric.a, which brings `main`; VERSION of CPython.
+set -eu
+
+series=$(echo "$VERSION" | cut -d. -f1,2)
+cd /imgbuild/link
+# zig cc knows the start files and the C library of the target but drops a version script for executables; zig ld.lld takes
+# everything. So the linker's line of an empty program, with our objects in the place of its own. libunwind is for Rust's std.
+echo 'int main(void) { return 0; }' >/tmp/empty.c
+clang -fPIC -c /tmp/empty.c -o /tmp/empty.o
+line=$(clang --verbose -pie -o /tmp/empty /tmp/empty.o -lunwind -Wl,-z,relro -Wl,-z,now -Wl,-s 2>&1 | sed -n 's/^ld\.lld \(.*-o \/tmp\/empty .*\)/\1/p')
+case $line in
+*' /tmp/empty.o '*) ;;
+*)
+    echo "link.sh: zig cc --verbose does not print a linker line as it did: $line" >&2
+    exit 1
+    ;;
+esac
+/imgbuild/zig/zig ld.lld $(echo "$line" | sed "s, -o /tmp/empty , -o /imgbuild/out/python$series ,; s, /tmp/empty.o , /imgbuild/ric/libric.a @arguments ,; s/-z stack-size=[0-9]*//") \
+    --export-dynamic --version-script=exports --hash-style=gnu
