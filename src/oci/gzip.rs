@@ -177,4 +177,4 @@ fn compress(job: &Job) -> io::Result<Piece> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,6 +1,7 @@
 //! OCI layouts: an image as a folder. Written so that a reader sees the old image or the new one, whenever the writer
 //! is killed; read with every byte verified.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -21,9 +22,9 @@ pub(crate) const MARKER_BYTES: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 /// The annotation that holds an image's name in a layout.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// Manifests and indexes above this are refused, as registries do.
-const MAX_DOCUMENT: u64 = 4 << 20;
+pub(crate) const MAX_DOCUMENT: u64 = 4 << 20;
 /// Configurations above this are refused.
-const MAX_CONFIG: u64 = 8 << 20;
+pub(crate) const MAX_CONFIG: u64 = 8 << 20;
 
 /// An OCI layout on this machine.
 #[derive(Clone, Debug)]
@@ -165,6 +166,19 @@ impl Layout {
         self.dir.join(BLOBS).join(digest.hex())
     }
 
+    /// The names of all blobs, sorted: hex digits, if nobody put something else there.
+    pub fn blobs(&self) -> Result<Vec<String>, LayoutError> {
+        let dir = self.dir.join(BLOBS);
+        let list = io_error("list", &dir);
+        let mut names = Vec::new();
+        for blob in fs_err::read_dir(&dir).map_err(&list)? {
+            let name = blob.map_err(&list)?.file_name();
+            names.push(name.to_string_lossy().into_owned());
+        }
+        names.sort();
+        Ok(names)
+    }
+
     /// The index's bytes.
     pub fn index_bytes(&self) -> Result<Vec<u8>, LayoutError> {
         read_capped(&self.dir.join(INDEX), MAX_DOCUMENT)
@@ -265,14 +279,10 @@ impl Layout {
     /// Exchanges the image of an existing layout. The index's rename is the one step that counts.
     fn replace(&self, image: &Image, reference: &str) -> Result<(), LayoutError> {
         put_blobs(&self.dir, image)?;
-        put(&self.dir.join(INDEX), &index_json(image, reference))?;
-        let blobs = self.dir.join(BLOBS);
-        let list = io_error("list", &blobs);
-        for blob in fs_err::read_dir(&blobs).map_err(&list)? {
-            let blob = blob.map_err(&list)?;
-            let name = blob.file_name();
-            if !blobs_of(image).any(|digest| name == *digest.hex()) {
-                let path = blob.path();
+        put(&self.dir.join(INDEX), &index_of(image, reference))?;
+        for name in self.blobs()? {
+            if !blobs_of(image).any(|digest| name == digest.hex()) {
+                let path = self.dir.join(BLOBS).join(name);
                 fs_err::remove_file(&path).map_err(io_error("remove", &path))?;
             }
         }
@@ -302,7 +312,7 @@ fn create(dir: &Path, around: &Path, image: &Image, reference: &str) -> Result<(
         .map_err(io_error("write to", around))?;
     put_blobs(temporary.path(), image)?;
     put(&temporary.path().join(MARKER), MARKER_BYTES)?;
-    put(&temporary.path().join(INDEX), &index_json(image, reference))?;
+    put(&temporary.path().join(INDEX), &index_of(image, reference))?;
     fs_err::rename(temporary.path(), dir).map_err(io_error("write", dir))?;
     // It is no longer under its temporary name.
     let _ = temporary.keep();
@@ -400,7 +410,7 @@ fn io_error(action: &'static str, path: &Path) -> impl Fn(io::Error) -> LayoutEr
 }
 
 /// The index of a layout with one image.
-pub(crate) fn index_json(image: &Image, reference: &str) -> Vec<u8> {
+pub(crate) fn index_json(image: &Image, annotations: &BTreeMap<&str, &str>) -> Vec<u8> {
     image::json(&Index {
         schema_version: 2,
         media_type: media_type::INDEX,
@@ -409,9 +419,13 @@ pub(crate) fn index_json(image: &Image, reference: &str) -> Vec<u8> {
             digest: image.manifest_digest(),
             size: image.manifest().len(),
             platform: image.platform(),
-            annotations: Name { reference },
+            annotations,
         }],
     })
+}
+
+fn index_of(image: &Image, reference: &str) -> Vec<u8> {
+    index_json(image, &BTreeMap::from([(REF_NAME, reference)]))
 }
 
 #[derive(Serialize)]
@@ -429,13 +443,7 @@ struct IndexEntry<'a> {
     digest: ManifestDigest,
     size: usize,
     platform: &'a Platform,
-    annotations: Name<'a>,
-}
-
-#[derive(Serialize)]
-struct Name<'a> {
-    #[serde(rename = "org.opencontainers.image.ref.name")]
-    reference: &'a str,
+    annotations: &'a BTreeMap<&'a str, &'a str>,
 }
 
 #[cfg(test)]

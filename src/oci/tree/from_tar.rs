@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{Tree, TreeError};
 use crate::ImagePath;
-use crate::entry::Kind;
+use crate::entry::{Entry, Kind};
 use crate::tar_reader::{Member, TarError, TarLimits, TarReader};
 
 impl Tree {
@@ -32,10 +32,11 @@ impl Tree {
         Ok(tree)
     }
 
-    fn add_member(
+    /// Adds the next member of a tar; `targets` are the hard links' targets so far.
+    pub(crate) fn add_member(
         &mut self,
         path: ImagePath,
-        entry: crate::Entry,
+        entry: Entry,
         targets: &mut BTreeSet<ImagePath>,
     ) -> Result<(), TreeError> {
         // On a disk the link would keep the first file; an index would silently show it the second.
@@ -46,7 +47,7 @@ impl Tree {
             });
         }
         if let Kind::Hardlink(target) = &entry.kind {
-            if target == &path || self.get(target).is_some_and(crate::Entry::is_dir) {
+            if target == &path || self.get(target).is_some_and(Entry::is_dir) {
                 return Err(TreeError::BrokenHardlink {
                     target: target.clone(),
                     path,
