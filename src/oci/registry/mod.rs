@@ -2,7 +2,9 @@
 //! Knows nothing of where blobs are kept: that is a [`BlobSink`].
 
 mod auth;
-mod http;
+#[cfg(test)]
+mod faulty;
+pub mod http;
 mod manifest;
 mod pull;
 mod reference;

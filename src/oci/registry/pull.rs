@@ -366,3 +366,6 @@ impl<'h> Registry<'h> {
             .clone()
     }
 }
+
+#[cfg(test)]
+mod tests;
