@@ -1,3 +1,5 @@
 //! The command line: parse, run, render the error, exit code.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    imgbuild::cli::main().into()
+}

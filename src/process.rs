@@ -190,6 +190,15 @@ impl Process {
             .map_err(|source| self.cannot_start(source))
     }
 
+    /// Starts it beside this program, with both outputs going to this program's stderr.
+    pub fn spawn(mut self) -> Result<Child, ProcessError> {
+        self.command.stdout(io::stderr()).stderr(io::stderr());
+        match self.command.spawn() {
+            Ok(child) => Ok(Child(child)),
+            Err(source) => Err(self.cannot_start(source)),
+        }
+    }
+
     fn cannot_start(&self, source: io::Error) -> ProcessError {
         let program = self.program.clone();
         match source.kind() {
@@ -199,6 +208,24 @@ impl Process {
             },
             _ => ProcessError::Start { program, source },
         }
+    }
+}
+
+/// A program that runs beside this one, and ends with it.
+pub struct Child(std::process::Child);
+
+impl Child {
+    /// How it ended, if it did.
+    pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.0.try_wait()
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // It may have ended by itself: then there is nothing to end.
+        drop(self.0.kill());
+        drop(self.0.wait());
     }
 }
 

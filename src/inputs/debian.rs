@@ -97,6 +97,30 @@ impl<'s> Apt<'s> {
             .ok_or_else(|| Reason::NoFile("apt-get", wanted))
     }
 
+    /// What installing the packages on an empty system would download: lines of `'ADDRESS' FILE SIZE SHA256:…`.
+    pub(super) fn closure(
+        &self,
+        suite: &str,
+        arch: &str,
+        names: &[String],
+    ) -> Result<String, Reason> {
+        let lists = Lists {
+            suite,
+            arch: Some(arch),
+        };
+        self.update(&lists)?;
+        let mut arguments = vec![
+            "install",
+            "--print-uris",
+            "--yes",
+            "--no-install-recommends",
+        ];
+        arguments.extend(names.iter().map(String::as_str));
+        let dir = self.store.temporary()?;
+        let printed = self.download(&lists, &arguments, dir.path())?;
+        Ok(String::from_utf8_lossy(&printed.stdout).into_owned())
+    }
+
     /// With the lists of an earlier run if they do, with new ones otherwise.
     fn download(&self, lists: &Lists, arguments: &[&str], dir: &Path) -> Result<Captured, Reason> {
         if self.has_lists(lists) {
@@ -237,6 +261,7 @@ fn configuration(folder: &Path) -> String {
          Dir::Etc::Preferences \"/dev/null\";\n\
          Dir::Etc::PreferencesParts \"/dev/null\";\n\
          Acquire::Languages \"none\";\n\
+         Acquire::ForceHash \"SHA256\";\n\
          Acquire::Check-Valid-Until \"false\";\n\
          APT::Sandbox::User \"root\";\n\
          #clear APT::Update::Pre-Invoke;\n\

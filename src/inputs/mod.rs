@@ -2,22 +2,29 @@
 
 mod crate_;
 mod debian;
+mod decompress;
 mod fetch;
 mod image;
 mod lock;
 mod mirror;
 mod origin;
 mod origins;
+mod packages;
 mod progress;
 mod store;
 mod unavailable;
+mod unpack;
 mod url;
 mod wheel;
 
+pub use decompress::decompress;
 pub use fetch::{FetchOptions, Fetched, Fetcher, Source};
 pub use lock::{Lock, Temporary};
 pub use origin::{Artifact, Input, Origin};
 pub use origins::Reason;
+pub use packages::DebianPackages;
 pub use progress::{Progress, ProgressMode, Transfer};
 pub use store::{BlobWriter, Store, StoreError};
 pub use unavailable::{Attempt, FetchError, Tried, Unavailable};
+pub use unpack::{UnpackError, unpack};
+pub use wheel::pip;

@@ -1,10 +1,11 @@
 //! Wheels, through pip: the user's own configuration, indexes and proxies. The file's tags say which of a version's
 //! wheels to ask for, so that any Python can fetch a wheel for another one.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::origins::Reason;
-use crate::process::{Process, ProcessError};
+use crate::process::{Captured, Process, ProcessError};
 
 /// Leaves the wheel in `dir`.
 pub(super) fn fetch(
@@ -30,15 +31,7 @@ pub(super) fn fetch(
     arguments.extend(tags);
     arguments.push("--dest=.".to_owned());
     arguments.push(format!("{name}=={version}"));
-    match pip(Process::inheriting("pip3"), &arguments, dir) {
-        Err(error) if error.is_missing() => pip(
-            Process::inheriting("python3").args(["-m", "pip"]),
-            &arguments,
-            dir,
-        )
-        .map_err(|error| without_pip(error))?,
-        result => result?,
-    }
+    pip(&arguments, dir)?;
     let file = dir.join(filename);
     if file.is_file() {
         Ok(file)
@@ -47,7 +40,22 @@ pub(super) fn fetch(
     }
 }
 
-fn pip(process: Process, arguments: &[String], dir: &Path) -> Result<(), ProcessError> {
+/// Runs the user's pip, by whatever name it is there, in a folder.
+pub fn pip<A: AsRef<OsStr>>(arguments: &[A], dir: &Path) -> Result<Captured, ProcessError> {
+    match run(Process::inheriting("pip3"), arguments, dir) {
+        Err(error) if error.is_missing() => {
+            let module = Process::inheriting("python3").args(["-m", "pip"]);
+            run(module, arguments, dir).map_err(without_pip)
+        }
+        result => result,
+    }
+}
+
+fn run<A: AsRef<OsStr>>(
+    process: Process,
+    arguments: &[A],
+    dir: &Path,
+) -> Result<Captured, ProcessError> {
     process
         .package("python3-pip")
         .args(arguments)
@@ -57,7 +65,6 @@ fn pip(process: Process, arguments: &[String], dir: &Path) -> Result<(), Process
         .env("PIP_REQUIRE_VIRTUALENV", "0")
         .env("PIP_DISABLE_PIP_VERSION_CHECK", "1")
         .run()
-        .map(drop)
 }
 
 /// A Python without its pip module is as good as no pip.

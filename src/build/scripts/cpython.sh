@@ -59,27 +59,19 @@ python() { PYTHONHOME=$out/tree$PREFIX PYTHONHASHSEED=0 $out/host/python$series 
 
 # --- what the final link needs ---------------------------------------------------------------------------------------------------
 
-libraries=$(printf 'include Makefile\nlibraries:;@echo $(LIBS) $(MODLIBS) $(SYSLIBS)\n' | make -s -f - libraries)
+libraries=$(printf 'include Makefile\nlibraries:;@echo $(MODLIBS)\n' | make -s -f - libraries)
 cp libpython$abi.a $out/link/libpython.a
 {
-    echo '-Wl,--whole-archive libpython.a -Wl,--no-whole-archive'
+    echo '--whole-archive libpython.a --no-whole-archive'
     for library in $libraries; do
         case $library in
-        -L*) ;;
-        -l*)
-            archive=lib${library#-l}.a
-            if [ -e $deps/lib/"$archive" ]; then
-                cp $deps/lib/"$archive" $out/link/
-                echo "$archive"
-            else
-                echo "$library"
-            fi
-            ;;
-        *)
-            cp "$library" $out/link/
-            basename "$library"
-            ;;
+        -l*) library=$deps/lib/lib${library#-l}.a ;;
+        -*) continue ;;
         esac
+        # What is not ours (-lm, -ldl) is the C library, and link.sh has all of it.
+        [ -e "$library" ] || continue
+        cp "$library" $out/link/
+        basename "$library"
     done
 } >$out/link/arguments
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Wheels → out$PREFIX: their packages in site-packages with bytecode, their commands in bin.
-# In: /imgbuild/wheels/*.whl, all that is to be installed, dependencies included; the tree of cpython.sh mounted at $PREFIX;
+# In: /imgbuild/files/*.whl, all that is to be installed, dependencies included; the tree of cpython.sh mounted at $PREFIX;
 #     /imgbuild/host (its out/host); VERSION of CPython.
 # The installer is the pip that CPython carries for ensurepip, so that installing pip itself is nothing special.
 set -eu
@@ -16,10 +16,10 @@ sys.executable = sys.argv[1]
 sys.path.insert(0, bundled)
 from pip._internal.cli.main import main
 
-wheels = sorted(glob.glob("/imgbuild/wheels/*.whl"))
+wheels = sorted(glob.glob("/imgbuild/files/*.whl"))
 # By name and version rather than by file: pip would record the file's place as direct_url.json.
 names = ["==".join(os.path.basename(wheel).split("-")[:2]) for wheel in wheels]
-sys.exit(main(["install", "--isolated", "--no-index", "--find-links=/imgbuild/wheels", "--no-deps", "--no-compile", "--no-cache-dir",
+sys.exit(main(["install", "--isolated", "--no-index", "--find-links=/imgbuild/files", "--no-deps", "--no-compile", "--no-cache-dir",
                "--ignore-installed", "--no-warn-script-location", "--disable-pip-version-check", "--root-user-action=ignore",
                "--root=/imgbuild/out", f"--prefix={sys.prefix}", *names]))
 INSTALL

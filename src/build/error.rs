@@ -1,0 +1,153 @@
+//! Why a build stops.
+
+use std::io;
+use std::path::PathBuf;
+
+use oci::Digest;
+
+use super::base::BaseFault;
+use crate::arch::UnknownArch;
+use crate::inputs::{FetchError, StoreError, UnpackError};
+use crate::process::ProcessError;
+use crate::recipe::{FreeThreading, Jit};
+
+/// A build that cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A script failed.
+    #[error("building {title} failed ({status})\n{last}\nthe whole log: {}", log.display())]
+    Step {
+        /// For people.
+        title: String,
+        /// How it ended.
+        status: String,
+        /// The last lines it wrote.
+        last: String,
+        /// Everything it wrote.
+        log: PathBuf,
+    },
+    /// An input cannot be had.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// Neither the base nor its stand-in can be had.
+    #[error("{first}\n{}\n{second}\n{}", cause(first), cause(second))]
+    NoBase {
+        /// Why not the base.
+        first: Box<FetchError>,
+        /// Why not the stand-in.
+        second: Box<FetchError>,
+    },
+    /// The base is not what its definition says.
+    #[error(transparent)]
+    Base(#[from] BaseFault),
+    /// The lock has nothing for this machine.
+    #[error("the lock has no {what} for {arch}")]
+    NotLocked {
+        /// What is missing.
+        what: String,
+        /// The machine type.
+        arch: crate::arch::Arch,
+    },
+    /// A feature that this program does not build.
+    #[error(
+        "{0} cannot be built: this version of imgbuild builds neither the JIT nor free threading"
+    )]
+    Feature(Feature),
+    /// A library without a build script.
+    #[error("the lock names a C library {0:?} that has no build script")]
+    Library(String),
+    /// The machine that this program runs on.
+    #[error(transparent)]
+    Arch(#[from] UnknownArch),
+    /// Another machine type than this one.
+    #[error("{wanted} cannot be built on {host}")]
+    Cross {
+        /// The image's.
+        wanted: crate::arch::Arch,
+        /// This machine's.
+        host: crate::arch::Arch,
+    },
+    /// A stored output is gone while it is needed.
+    #[error("{0} vanished from the store")]
+    Vanished(Digest),
+    /// An input's archive cannot be unpacked.
+    #[error(transparent)]
+    Unpack(#[from] UnpackError),
+    /// A program of the host.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A tree, a layer or an image.
+    #[error(transparent)]
+    Tree(#[from] oci::tree::TreeError),
+    /// A layer.
+    #[error(transparent)]
+    Layer(#[from] oci::LayerError),
+    /// A root file system.
+    #[error(transparent)]
+    Root(#[from] oci::root::RootError),
+    /// A tar.
+    #[error(transparent)]
+    Tar(#[from] oci::tar_writer::TarWriteError),
+    /// An image.
+    #[error(transparent)]
+    Image(#[from] oci::ImageError),
+    /// The file system; the error names the path.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl BuildError {
+    /// What the user can do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Step { last, .. } if last.contains("No permissions to create new namespace") || last.contains("setting up uid map") => {
+                Some("this machine forbids user namespaces; allow them with: sysctl kernel.unprivileged_userns_clone=1 (Debian) or sysctl kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu)".to_owned())
+            }
+            Self::Step { .. } => Some("the log shows the first error; run the same command again to try once more".to_owned()),
+            Self::NoBase { second, .. } => second.hint(),
+            Self::NotLocked { .. } => Some("run `imgbuild lock` again".to_owned()),
+            Self::Feature(_) => Some("set both to disabled".to_owned()),
+            Self::Cross { host, .. } => Some(format!("leave out --arch, or give --arch {host}")),
+            Self::Library(_) => Some("run `imgbuild lock` again".to_owned()),
+            Self::Vanished(_) => Some("run the same command again".to_owned()),
+            Self::Base(fault) => Some(fault.hint()),
+            Self::Fetch(error) => error.hint(),
+            Self::Process(error) => error.hint(),
+            Self::Layer(error) => error.hint().map(str::to_owned),
+            Self::Root(error) => error.hint().map(str::to_owned),
+            Self::Tar(error) => error.hint().map(str::to_owned),
+            Self::Image(error) => error.hint().map(str::to_owned),
+            Self::Tree(error) => error.hint().map(str::to_owned),
+            Self::Store(error) => error.hint(),
+            Self::Arch(_) | Self::Unpack(_) | Self::Io(_) => None,
+        }
+    }
+}
+
+/// What a recipe switches on.
+#[derive(Clone, Copy, Debug)]
+pub struct Feature {
+    /// `python.jit`.
+    pub jit: Jit,
+    /// `python.free_threading`.
+    pub free_threading: FreeThreading,
+}
+
+impl std::fmt::Display for Feature {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self.jit {
+            Jit::Disabled => write!(f, "python.free_threading={}", self.free_threading),
+            jit => write!(f, "python.jit={jit}"),
+        }
+    }
+}
+
+/// The places that were asked, as the error's cause lists them.
+fn cause(error: &FetchError) -> String {
+    std::error::Error::source(error)
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}

@@ -1,0 +1,20 @@
+//! Inputs → Tree: the steps of a build. Knows recipes and nothing of image formats.
+
+mod base;
+mod error;
+mod inputs;
+mod pipeline;
+mod rust;
+mod sandbox;
+mod scripts;
+mod standin;
+mod step;
+mod toolchain;
+mod workshop;
+
+pub use base::{Base, BaseFault};
+pub use error::{BuildError, Feature};
+pub use inputs::{Fallback, Inputs};
+pub use pipeline::{Parts, run};
+pub use sandbox::{PROGRAM as SANDBOX_PROGRAM, Sandbox};
+pub use workshop::{Done, Output, Workshop};

@@ -1,0 +1,310 @@
+//! The steps of an image in their order: compiler, C libraries, interpreter, runtime interface client, SDK.
+
+use std::collections::BTreeMap;
+use std::thread;
+
+use oci::{Digest, Entry, ImagePath, Tree};
+
+use super::inputs::Inputs;
+use super::rust;
+use super::scripts;
+use super::step::{File, Step, View};
+use super::toolchain::Toolchain;
+use super::workshop::Workshop;
+use super::{BuildError, Feature};
+use crate::arch::Arch;
+use crate::inputs::{Fetched, Origin};
+use crate::recipe::{FreeThreading, Jit, Python, minor_of};
+
+/// Where the interpreter is installed.
+const PREFIX: &str = "/var/lang";
+
+/// What the layers above the base are made of: outputs of steps, in the store.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The interpreter's library; its `tree` folder is the root of the file system.
+    pub cpython: Digest,
+    /// pip, from the root of the file system.
+    pub pip: Digest,
+    /// boto3 and what it needs, from the root of the file system.
+    pub sdk: Digest,
+    /// The executable and the runtime interface client's files, from the root of the file system.
+    pub runtime: Digest,
+}
+
+/// Runs every step that has not been run before, independent ones side by side.
+pub fn run(
+    python: &Python,
+    inputs: &Inputs,
+    arch: Arch,
+    glibc: &str,
+    workshop: &Workshop,
+) -> Result<Parts, BuildError> {
+    if python.jit != Jit::Disabled || python.free_threading != FreeThreading::Disabled {
+        return Err(BuildError::Feature(Feature {
+            jit: python.jit,
+            free_threading: python.free_threading,
+        }));
+    }
+    let toolchain = Toolchain::unpack(&inputs.toolchain, arch, glibc, workshop)?;
+    let version = inputs.cpython.artifact.version.as_str();
+    thread::scope(|scope| {
+        let ric = scope.spawn(|| ric(arch, workshop));
+        let libraries = libraries(&inputs.libraries, &toolchain, workshop)?;
+        let cpython = cpython(python, &inputs.cpython, libraries, &toolchain, workshop)?;
+        let pip = scope.spawn(move || {
+            wheels(
+                "pip",
+                std::slice::from_ref(&inputs.pip),
+                cpython,
+                version,
+                workshop,
+            )
+        });
+        let sdk = scope.spawn(move || wheels("sdk", &inputs.sdk, cpython, version, workshop));
+        let ric = join(ric)?;
+        let executable = link(cpython, ric, version, &toolchain, workshop)?;
+        let runtime = runtime(executable, version, workshop)?;
+        Ok(Parts {
+            cpython,
+            pip: join(pip)?,
+            sdk: join(sdk)?,
+            runtime,
+        })
+    })
+}
+
+fn join<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
+    handle
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// The libraries' outputs, in the order of their sources.
+fn libraries(
+    sources: &[Fetched],
+    toolchain: &Toolchain,
+    workshop: &Workshop,
+) -> Result<Vec<Digest>, BuildError> {
+    // libedit is the only library that needs another one to compile.
+    let (last, first): (Vec<&Fetched>, Vec<&Fetched>) =
+        sources.iter().partition(|source| source.name == "libedit");
+    let mut outputs: BTreeMap<&str, Digest> = BTreeMap::new();
+    for batch in [first, last] {
+        let needed: Vec<Digest> = outputs.get("ncurses").copied().into_iter().collect();
+        let built: Vec<Result<(&str, Digest), BuildError>> = thread::scope(|scope| {
+            let needed = &needed;
+            let start = |source| scope.spawn(move || library(source, needed, toolchain, workshop));
+            let running: Vec<_> = batch.into_iter().map(start).collect();
+            running.into_iter().map(join).collect()
+        });
+        for result in built {
+            let (name, output) = result?;
+            outputs.insert(name, output);
+        }
+    }
+    Ok(outputs.into_values().collect())
+}
+
+fn library<'a>(
+    source: &'a Fetched,
+    dependencies: &[Digest],
+    toolchain: &Toolchain,
+    workshop: &Workshop,
+) -> Result<(&'a str, Digest), BuildError> {
+    let version = &source.artifact.version;
+    let dependencies = if source.name == "libedit" {
+        dependencies.to_vec()
+    } else {
+        Vec::new()
+    };
+    let step = Step {
+        title: format!("{} {version}", source.name),
+        script: scripts::library(&source.name)?,
+        source: Some(source),
+        dependencies,
+        tools: vec![toolchain.tool()],
+        environment: environment(version, toolchain),
+        ..Step::default()
+    };
+    Ok((&source.name, step.output(workshop)?))
+}
+
+fn cpython(
+    python: &Python,
+    source: &Fetched,
+    libraries: Vec<Digest>,
+    toolchain: &Toolchain,
+    workshop: &Workshop,
+) -> Result<Digest, BuildError> {
+    let version = &source.artifact.version;
+    let mut environment = environment(version, toolchain);
+    environment.insert("JIT", python.jit.to_string());
+    environment.insert("FREE_THREADING", python.free_threading.to_string());
+    let step = Step {
+        title: format!("cpython {version}"),
+        script: "cpython.sh",
+        source: Some(source),
+        dependencies: libraries,
+        tools: vec![toolchain.tool()],
+        environment,
+        ..Step::default()
+    };
+    step.output(workshop)
+}
+
+/// Installs wheels with the image's own interpreter.
+fn wheels(
+    title: &str,
+    wheels: &[Fetched],
+    cpython: Digest,
+    version: &str,
+    workshop: &Workshop,
+) -> Result<Digest, BuildError> {
+    let environment = BTreeMap::from([
+        ("PREFIX", PREFIX.to_owned()),
+        ("VERSION", version.to_owned()),
+    ]);
+    let step = Step {
+        title: format!("{title} for cpython {version}"),
+        script: "wheels.sh",
+        files: wheels
+            .iter()
+            .map(|wheel| (filename(wheel), File::Input(wheel)))
+            .collect(),
+        views: vec![
+            View {
+                output: cpython,
+                folder: "tree/var/lang",
+                place: PREFIX,
+            },
+            View {
+                output: cpython,
+                folder: "host",
+                place: "/imgbuild/host",
+            },
+        ],
+        environment,
+        ..Step::default()
+    };
+    step.output(workshop)
+}
+
+/// A wheel's own name, which pip reads.
+fn filename(wheel: &Fetched) -> String {
+    let of = |origin: &Origin| match origin {
+        Origin::Wheel { filename, .. } => Some(filename.clone()),
+        _ => None,
+    };
+    wheel
+        .artifact
+        .origins
+        .iter()
+        .find_map(of)
+        .unwrap_or_else(|| format!("{}-{}-py3-none-any.whl", wheel.name, wheel.artifact.version))
+}
+
+/// Compiles the runtime interface client: one archive for every version and base.
+fn ric(arch: Arch, workshop: &Workshop) -> Result<Digest, BuildError> {
+    let rust = rust::find(arch)?;
+    let step = Step {
+        title: "runtime interface client".to_owned(),
+        script: "ric.sh",
+        files: scripts::ric_source()
+            .into_iter()
+            .map(|(name, text)| (name, File::Text(text)))
+            .collect(),
+        tools: vec![rust.tool()],
+        environment: BTreeMap::from([("RUST_TARGET", rust.target.clone())]),
+        ..Step::default()
+    };
+    step.output(workshop)
+}
+
+/// Links the interpreter and the runtime interface client into one executable.
+fn link(
+    cpython: Digest,
+    ric: Digest,
+    version: &str,
+    toolchain: &Toolchain,
+    workshop: &Workshop,
+) -> Result<Digest, BuildError> {
+    let step = Step {
+        title: format!("executable of cpython {version}"),
+        script: "link.sh",
+        views: vec![
+            View {
+                output: cpython,
+                folder: "link",
+                place: "/imgbuild/link",
+            },
+            View {
+                output: ric,
+                folder: "",
+                place: "/imgbuild/ric",
+            },
+        ],
+        tools: vec![toolchain.tool()],
+        environment: environment(version, toolchain),
+        ..Step::default()
+    };
+    step.output(workshop)
+}
+
+/// Puts the executable, its names and the runtime's Python files where the image has them.
+fn runtime(executable: Digest, version: &str, workshop: &Workshop) -> Result<Digest, BuildError> {
+    let minor = minor_of(version);
+    let files = scripts::ric_runtime();
+    let key = Digest::of(
+        &serde_json::to_vec(&("runtime 1", executable, &minor, &files)).expect("plain data"),
+    );
+    workshop.once(&key, "runtime files", || {
+        let mut tree = Tree::new();
+        let python = format!("var/lang/bin/python{minor}");
+        let linked = workshop.tree(&executable)?;
+        let program = linked
+            .get(&path(&format!("python{minor}")))
+            .ok_or(BuildError::Vanished(executable))?;
+        tree.insert(path(&python), program.clone())?;
+        let links = [
+            ("var/lang/bin/python3".to_owned(), format!("python{minor}")),
+            ("var/lang/bin/python".to_owned(), "python3".to_owned()),
+            ("var/runtime/bootstrap".to_owned(), format!("/{python}")),
+            (
+                "lambda-entrypoint.sh".to_owned(),
+                "/var/runtime/bootstrap".to_owned(),
+            ),
+            (
+                "usr/local/bin/aws-lambda-rie".to_owned(),
+                "/var/runtime/bootstrap".to_owned(),
+            ),
+        ];
+        for (name, target) in links {
+            tree.insert(path(&name), Entry::symlink(target))?;
+        }
+        for (name, text) in &files {
+            tree.insert(
+                path(&format!("var/runtime/{name}")),
+                Entry::file(*text, 0o644),
+            )?;
+        }
+        for folder in ["var/task", "opt"] {
+            tree.insert(path(folder), Entry::dir(0o755))?;
+        }
+        workshop.keep(&tree)
+    })
+}
+
+/// The variables of every script that compiles.
+fn environment(version: &str, toolchain: &Toolchain) -> BTreeMap<&'static str, String> {
+    BTreeMap::from([
+        ("VERSION", version.to_owned()),
+        ("PREFIX", PREFIX.to_owned()),
+        ("TARGET", toolchain.target.clone()),
+        ("GLIBC", toolchain.glibc.clone()),
+    ])
+}
+
+fn path(text: &str) -> ImagePath {
+    text.parse().expect("the runtime's paths are well formed")
+}

@@ -1,0 +1,181 @@
+//! Debian packages → root file system, without root and without running the packages' scripts.
+//!
+//! What the scripts of the essential packages would do (user table, merged /usr, certificate bundle, package database) is
+//! done here, so that the result is the same bytes everywhere.
+
+use std::path::Path;
+
+use oci::{Content, Entry, ImagePath, Kind, Tree};
+
+use super::BuildError;
+use crate::inputs::Fetched;
+use crate::process::Process;
+
+/// Folders of the root that are links into /usr.
+const MERGED: [&str; 6] = ["bin", "sbin", "lib", "lib32", "lib64", "libx32"];
+
+/// What a base for containers leaves out, as Debian's own slim images do. Licences stay.
+const LEFT_OUT: [&str; 6] = [
+    "usr/share/man",
+    "usr/share/info",
+    "usr/share/locale",
+    "usr/share/lintian",
+    "usr/share/linda",
+    "usr/share/groff",
+];
+
+/// Puts the packages together; `scratch` receives their unpacked archives and must outlive the tree.
+pub fn assemble(packages: &[Fetched], scratch: &Path) -> Result<Tree, BuildError> {
+    let mut root = Tree::new();
+    for folder in MERGED {
+        root.insert(path(&format!("usr/{folder}")), Entry::dir(0o755))?;
+        root.insert(path(folder), Entry::symlink(format!("usr/{folder}")))?;
+    }
+    let mut status = Vec::new();
+    for (number, package) in packages.iter().enumerate() {
+        let place = |part: &str| scratch.join(format!("{number}.{part}.tar"));
+        let (data, control) = (place("data"), place("control"));
+        dpkg_deb("--fsys-tarfile", &package.path, &data)?;
+        dpkg_deb("--ctrl-tarfile", &package.path, &control)?;
+        let data = Tree::from_tar(&data)?;
+        status.push(register(&mut root, &data, &Tree::from_tar(&control)?)?);
+        for (at, entry) in data.iter() {
+            place_entry(&mut root, at, entry)?;
+        }
+    }
+    status.sort();
+    root.insert(
+        path("var/lib/dpkg/status"),
+        Entry::file(status.concat(), 0o644),
+    )?;
+    configure(&mut root)?;
+    for folder in LEFT_OUT {
+        root.remove(&path(folder));
+    }
+    strip_documentation(&mut root);
+    root.dereference_hardlinks()?;
+    Ok(root)
+}
+
+fn dpkg_deb(part: &str, package: &Path, tar: &Path) -> Result<(), BuildError> {
+    let printed = Process::cleared("dpkg-deb")
+        .package("dpkg")
+        .arg(part)
+        .arg(package)
+        .run()?;
+    Ok(fs_err::write(tar, printed.stdout)?)
+}
+
+/// Puts one entry of a package where the merged /usr has it.
+fn place_entry(root: &mut Tree, at: &ImagePath, entry: &Entry) -> Result<(), BuildError> {
+    let text = at.to_string();
+    if MERGED.contains(&text.as_str()) {
+        return Ok(());
+    }
+    let mut entry = entry.clone();
+    if let Kind::Hardlink(target) = &mut entry.kind {
+        *target = merged(target);
+    }
+    Ok(root.insert(merged(at), entry)?)
+}
+
+fn merged(at: &ImagePath) -> ImagePath {
+    let text = at.to_string();
+    match text.split_once('/') {
+        Some((first, _)) if MERGED.contains(&first) => path(&format!("usr/{text}")),
+        _ => at.clone(),
+    }
+}
+
+/// Writes a package into dpkg's database; returns its stanza for the status file.
+fn register(root: &mut Tree, data: &Tree, control: &Tree) -> Result<String, BuildError> {
+    let stanza = String::from_utf8_lossy(&control.read(&path("control"))?).into_owned();
+    let field = |name: &str| {
+        stanza
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+            .unwrap_or_default()
+    };
+    let name = match field("Multi-Arch") {
+        "same" => format!("{}:{}", field("Package"), field("Architecture")),
+        _ => field("Package").to_owned(),
+    };
+    let info = |part: &str| path(&format!("var/lib/dpkg/info/{name}.{part}"));
+    let list: String = std::iter::once("/.\n".to_owned())
+        .chain(data.iter().map(|(at, _)| format!("{}\n", at.absolute())))
+        .collect();
+    root.insert(info("list"), Entry::file(list, 0o644))?;
+    for (at, entry) in control.iter() {
+        if at.as_bytes() != b"control" && !entry.is_dir() {
+            root.insert(info(&at.to_string()), entry.clone())?;
+        }
+    }
+    let (first, rest) = stanza
+        .trim_end()
+        .split_once('\n')
+        .unwrap_or((stanza.trim_end(), ""));
+    Ok(format!("{first}\nStatus: install ok installed\n{rest}\n\n"))
+}
+
+/// What the packages' own scripts leave behind on a running system.
+fn configure(root: &mut Tree) -> Result<(), BuildError> {
+    for table in ["passwd", "group"] {
+        let master = root.read(&path(&format!("usr/share/base-passwd/{table}.master")))?;
+        root.insert(path(&format!("etc/{table}")), Entry::file(master, 0o644))?;
+    }
+    let certificates = path("usr/share/ca-certificates/mozilla");
+    let mut bundle = Vec::new();
+    for (at, entry) in root.subtree(&certificates) {
+        if let Kind::File(content) = &entry.kind
+            && at.as_bytes().ends_with(b".crt")
+        {
+            bundle.extend(content.read(MAX_CERTIFICATE)?);
+        }
+    }
+    root.insert(
+        path("etc/ssl/certs/ca-certificates.crt"),
+        Entry::file(Content::from(bundle), 0o644),
+    )?;
+    // OpenSSL is compiled for Amazon Linux's places.
+    root.insert(
+        path("etc/pki/tls/cert.pem"),
+        Entry::symlink("/etc/ssl/certs/ca-certificates.crt"),
+    )?;
+    root.insert(path("etc/pki/tls/certs"), Entry::symlink("/etc/ssl/certs"))?;
+    root.insert(
+        path("etc/localtime"),
+        Entry::symlink("/usr/share/zoneinfo/Etc/UTC"),
+    )?;
+    root.insert(path("usr/bin/awk"), Entry::symlink("gawk"))?;
+    for (folder, mode) in [
+        ("tmp", 0o1777),
+        ("var/tmp", 0o1777),
+        ("proc", 0o555),
+        ("sys", 0o555),
+        ("dev", 0o755),
+        ("root", 0o700),
+    ] {
+        root.insert(path(folder), Entry::dir(mode))?;
+    }
+    Ok(())
+}
+
+/// One certificate file's bound, in bytes.
+const MAX_CERTIFICATE: u64 = 64 << 10;
+
+fn strip_documentation(root: &mut Tree) {
+    let documentation = path("usr/share/doc");
+    let wanted = |at: &ImagePath, entry: &Entry| entry.is_dir() || at.file_name() == b"copyright";
+    let unwanted: Vec<ImagePath> = root
+        .subtree(&documentation)
+        .filter(|(at, entry)| !wanted(at, entry))
+        .map(|(at, _)| at.clone())
+        .collect();
+    for at in unwanted {
+        root.remove(&at);
+    }
+}
+
+fn path(text: &str) -> ImagePath {
+    text.parse().expect("package paths are well formed")
+}

@@ -1,0 +1,237 @@
+//! What steps share: the store, the number of hands, and the account of what was done.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use oci::registry::Manifest;
+use oci::tar_writer::{Times, write_tar};
+use oci::{Digest, Epoch, Layer, LayerDigest, Tree};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::BuildError;
+use super::sandbox;
+use crate::inputs::{Store, Temporary};
+use crate::process::{Process, ProcessError};
+
+/// The store and the hands of one build. Threads share it.
+pub struct Workshop<'a> {
+    /// Where inputs and outputs lie.
+    pub store: &'a Store,
+    jobs: usize,
+    free: Mutex<usize>,
+    freed: Condvar,
+    done: Mutex<Vec<Done>>,
+}
+
+/// A step that was run, not found.
+#[derive(Clone, Debug)]
+pub struct Done {
+    /// For people.
+    pub title: String,
+    /// From the first byte unpacked to the last byte stored.
+    pub time: Duration,
+}
+
+/// What a step leaves in the store.
+pub trait Output: Serialize + DeserializeOwned {
+    /// The blobs without which the output is worth nothing.
+    fn blobs(&self) -> Vec<Digest>;
+}
+
+impl Output for Digest {
+    fn blobs(&self) -> Vec<Digest> {
+        vec![*self]
+    }
+}
+
+/// One pair of hands; given back when dropped.
+struct Hands<'a>(&'a Workshop<'a>);
+
+impl<'a> Workshop<'a> {
+    /// At most `jobs` scripts run at a time, each with up to `jobs` compilers.
+    pub fn new(store: &'a Store, jobs: usize) -> Self {
+        Self {
+            store,
+            jobs,
+            free: Mutex::new(jobs),
+            freed: Condvar::new(),
+            done: Mutex::default(),
+        }
+    }
+
+    /// How many compilers a script may start.
+    pub fn jobs(&self) -> usize {
+        self.jobs
+    }
+
+    /// The output recorded under `key`, or `make`'s, which is then recorded. Other processes that want the same key wait.
+    pub fn once<T: Output>(
+        &self,
+        key: &Digest,
+        title: &str,
+        make: impl FnOnce() -> Result<T, BuildError>,
+    ) -> Result<T, BuildError> {
+        if let Some(output) = self.recorded(key)? {
+            return Ok(output);
+        }
+        let _lock = self.store.lock(&format!("step-{}", key.hex()))?;
+        if let Some(output) = self.recorded(key)? {
+            return Ok(output);
+        }
+        let _hands = self.take_hands();
+        self.store.progress().note(&format!("building {title}"));
+        let started = Instant::now();
+        let output = make()?;
+        self.store.record_step(key, &output)?;
+        let time = started.elapsed();
+        self.store
+            .progress()
+            .note(&format!("built {title} in {:.1} s", time.as_secs_f64()));
+        lock(&self.done).push(Done {
+            title: title.to_owned(),
+            time,
+        });
+        Ok(output)
+    }
+
+    fn recorded<T: Output>(&self, key: &Digest) -> Result<Option<T>, BuildError> {
+        let Some(output) = self.store.step_output::<T>(key)? else {
+            return Ok(None);
+        };
+        for blob in output.blobs() {
+            if self.store.blob(&blob)?.is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(output))
+    }
+
+    /// A folder that goes away with its value.
+    pub fn scratch(&self) -> Result<Temporary, BuildError> {
+        Ok(self.store.temporary()?)
+    }
+
+    /// The compiler's own cache: keyed by content, shared by all steps.
+    pub fn compiler_cache(&self) -> Result<PathBuf, BuildError> {
+        let path = self.store.root().join("zig");
+        fs_err::create_dir_all(&path)?;
+        Ok(path)
+    }
+
+    /// The index of a step's output.
+    pub fn tree(&self, output: &Digest) -> Result<Tree, BuildError> {
+        let path = self
+            .store
+            .blob(output)?
+            .ok_or(BuildError::Vanished(*output))?;
+        Ok(Tree::from_tar(&path)?)
+    }
+
+    /// The folder of the blobs, where layers are written to.
+    pub fn blobs(&self) -> PathBuf {
+        self.store.root().join("blobs/sha256")
+    }
+
+    /// Stores a tree as a canonical tar.
+    pub fn keep(&self, tree: &Tree) -> Result<Digest, BuildError> {
+        let mut writer = self.store.writer()?;
+        write_tar(tree, Times::Epoch(step_epoch()), &mut writer)?;
+        Ok(writer.finish()?.0)
+    }
+
+    /// The root file system of an image whose blobs are in the store; `scratch` receives its tars and must outlive it.
+    pub fn merge(&self, manifest: &Manifest, scratch: &Path) -> Result<Tree, BuildError> {
+        let mut layers = Vec::new();
+        for described in &manifest.layers {
+            let digest = described.digest;
+            let path = self
+                .store
+                .blob(&digest)?
+                .ok_or(BuildError::Vanished(digest))?;
+            let layer = Layer::from_blob(
+                &path,
+                LayerDigest(digest),
+                described.size,
+                &described.media_type,
+            );
+            layers.push(layer?);
+        }
+        Ok(oci::root::root_tree(&layers, scratch)?)
+    }
+
+    /// Runs bubblewrap with these arguments; everything it says goes to the step's log.
+    pub fn run(&self, arguments: &[OsString], title: &str, key: &Digest) -> Result<(), BuildError> {
+        let name: String = title
+            .chars()
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || c == '.' {
+                    c
+                } else {
+                    '-'
+                }
+            })
+            .collect();
+        let log = self
+            .store
+            .logs()
+            .join(format!("{name}-{}.log", &key.hex()[..12]));
+        if log.exists() {
+            fs_err::remove_file(&log)?;
+        }
+        let (program, package) = sandbox::PROGRAM;
+        match Process::cleared(program)
+            .package(package)
+            .args(arguments)
+            .run_logged(&log)
+        {
+            Err(ProcessError::Failed {
+                status, tail, log, ..
+            }) => {
+                let log = log.unwrap_or_default();
+                Err(BuildError::Step {
+                    title: title.to_owned(),
+                    status: status.to_string(),
+                    last: tail,
+                    log,
+                })
+            }
+            other => Ok(other?),
+        }
+    }
+
+    /// The steps that were run so far.
+    pub fn done(&self) -> Vec<Done> {
+        lock(&self.done).clone()
+    }
+
+    fn take_hands(&'a self) -> Hands<'a> {
+        let mut free = lock(&self.free);
+        while *free == 0 {
+            free = self
+                .freed
+                .wait(free)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        *free -= 1;
+        Hands(self)
+    }
+}
+
+impl Drop for Hands<'_> {
+    fn drop(&mut self) {
+        *lock(&self.0.free) += 1;
+        self.0.freed.notify_one();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Steps see one fixed time, 1980-01-01: their outputs do not depend on the recipe's epoch, which is applied to layers.
+pub fn step_epoch() -> Epoch {
+    Epoch::new(315_532_800).expect("a time of the past")
+}

@@ -1,0 +1,194 @@
+//! `imgbuild build`: a recipe in, an OCI layout out.
+
+use std::path::Path;
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use oci::{Image, Layout, ManifestDigest};
+
+use super::verify::table;
+use super::{CommandError, lock};
+use crate::arch::Arch;
+use crate::build::{self, Base, BuildError, Inputs, Workshop};
+use crate::cli::flags::{self, Format};
+use crate::cli::settings::Settings;
+use crate::image::Contents;
+use crate::inputs::{FetchOptions, Fetcher, Progress, Store};
+use crate::recipe::Recipe;
+
+/// Builds, and prints `dist/python3.13@sha256:…`.
+pub fn run(settings: &Settings, flags: &flags::Build) -> Result<()> {
+    let started = Instant::now();
+    let text = settings
+        .library
+        .recipe(&flags.selection.recipe)
+        .map_err(anyhow::Error::from_boxed)?;
+    let recipe = Recipe::parse(&text.path, &text.text, &flags.selection.set)?;
+    let lock = lock::read(settings, &text, &recipe)?;
+    let host = Arch::host()?;
+    let arch = flags.arch.unwrap_or(host);
+    if arch != host {
+        return Err(BuildError::Cross { wanted: arch, host }.into());
+    }
+    let progress = Progress::new(settings.progress);
+    warn_about_lifecycle(&recipe, &progress);
+    writable(&flags.output)?;
+
+    let store = Store::open(&settings.cache, progress.clone())?;
+    let options = FetchOptions {
+        mirrors: flags.mirror.clone(),
+        refresh: flags.refresh,
+        fallbacks: !flags.no_fallback,
+        ..FetchOptions::default()
+    };
+    let fetcher = Fetcher::new(&store, options);
+    let inputs = Inputs::fetch(&lock, arch, host, &fetcher, !flags.no_fallback)?;
+    warn_about_fallbacks(&inputs, &progress);
+
+    let workshop = Workshop::new(
+        &store,
+        flags.jobs.map_or(settings.cores, |jobs| jobs as usize),
+    );
+    let epoch = settings.epoch.unwrap_or(oci::Epoch::new(lock.epoch)?);
+    let (base, parts) = thread::scope(|scope| {
+        let base = scope.spawn(|| Base::make(&inputs.base, arch, epoch, &workshop));
+        let parts = build::run(&recipe.python, &inputs, arch, &lock.base.glibc, &workshop);
+        (
+            base.join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            parts,
+        )
+    });
+    let (base, parts) = (base?, parts?);
+    let python = inputs.cpython.artifact.version.as_str();
+    let fallbacks = &inputs.fallbacks;
+    let contents = Contents {
+        recipe: &recipe,
+        lock: &lock,
+        python,
+        arch,
+        epoch,
+        base: &base,
+        parts: &parts,
+        fallbacks,
+    };
+    let image = contents.assemble(&workshop)?;
+
+    let dir = flags.output.join(&recipe.name);
+    let unchanged = is_there(&dir, &image, &contents.tag());
+    if !unchanged {
+        Layout::write(&dir, &image, &contents.tag())
+            .with_context(|| format!("cannot write {}", dir.display()))?;
+        let report = oci::validate::validate_layout(&dir)?;
+        if !report.is_accepted() {
+            bail!(
+                "the finished image breaks a rule of Lambda:\n{}",
+                table(&report)
+            );
+        }
+    }
+    if let Some(tarball) = &flags.tarball {
+        oci::tarball::write_tarball(
+            tarball,
+            &image,
+            &format!("{}:{}", recipe.name, contents.tag()),
+        )?;
+    }
+    summarise(&workshop, &image, unchanged, started, &progress);
+    print_result(settings.format, &dir, image.manifest_digest(), &contents);
+    Ok(())
+}
+
+fn warn_about_lifecycle(recipe: &Recipe, progress: &Progress) {
+    let status = recipe.lifecycle.status(jiff::Zoned::now().date());
+    if status != "supported" {
+        progress.warn(&format!(
+            "{} is at the end of its life: {status} since {}",
+            recipe.name, recipe.lifecycle.deprecation
+        ));
+    }
+}
+
+/// Says before an hour of work whether its result can be kept.
+fn writable(output: &Path) -> Result<()> {
+    let tried =
+        fs_err::create_dir_all(output).and_then(|()| tempfile::tempfile_in(output).map(drop));
+    let message = || format!("cannot write to the output folder {}", output.display());
+    Ok(tried.map_err(|source| {
+        CommandError::new(message(), "name another folder with --output").because(source)
+    })?)
+}
+
+fn warn_about_fallbacks(inputs: &Inputs, progress: &Progress) {
+    if inputs.fallbacks.is_empty() {
+        return;
+    }
+    let list: Vec<String> = inputs
+        .fallbacks
+        .iter()
+        .map(|fallback| format!("  {fallback}"))
+        .collect();
+    progress.warn(&format!(
+        "this image is made with fallbacks, because what the recipe asks for could not be reached:\n{}\n\
+         Its name ends in -fallback and its labels list them. --no-fallback makes this an error.",
+        list.join("\n")
+    ));
+}
+
+/// Whether the layout already holds exactly this image, byte for byte.
+fn is_there(dir: &Path, image: &Image, reference: &str) -> bool {
+    let there = || -> Result<bool> {
+        let layout = Layout::open(dir)?;
+        let found = layout.image()?;
+        let same = found.manifest() == image.manifest() && found.config() == image.config();
+        Ok(same && layout.reference()?.as_deref() == Some(reference))
+    };
+    there().unwrap_or(false)
+}
+
+fn summarise(
+    workshop: &Workshop,
+    image: &Image,
+    unchanged: bool,
+    started: Instant,
+    progress: &Progress,
+) {
+    let done = workshop.done();
+    let seconds = started.elapsed().as_secs_f64();
+    if done.is_empty() && unchanged {
+        progress.note(&format!(
+            "nothing to do: every step was built before ({seconds:.2} s)"
+        ));
+        return;
+    }
+    let size: u64 = image.layers().iter().map(|layer| layer.size()).sum();
+    progress.note(&format!(
+        "{} steps in {seconds:.1} s; {} layers, {:.1} MB compressed",
+        done.len(),
+        image.layers().len(),
+        megabytes(size)
+    ));
+}
+
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+fn print_result(format: Format, dir: &Path, digest: ManifestDigest, contents: &Contents) {
+    match format {
+        Format::Text => println!("{}@{digest}", dir.display()),
+        Format::Json => {
+            let fallbacks: Vec<String> =
+                contents.fallbacks.iter().map(ToString::to_string).collect();
+            let result = serde_json::json!({
+                "layout": dir,
+                "digest": digest.to_string(),
+                "tag": contents.tag(),
+                "python": contents.python,
+                "fallbacks": fallbacks,
+            });
+            println!("{result}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! `imgbuild invoke`: a function runs in a built image; its answer goes to stdout, its log to stderr.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use oci::{Image, ImagePath, Layout, Tree};
+
+use super::{CommandError, layout_dir};
+use crate::build::{SANDBOX_PROGRAM, Sandbox};
+use crate::cli::flags;
+use crate::cli::settings::Settings;
+use crate::inputs::{Progress, Store, StoreError};
+use crate::process::{Child, Process};
+
+/// Runs the function once. Exit code 1 when the function reports an error.
+pub fn run(settings: &Settings, flags: &flags::Invoke) -> Result<u8> {
+    let event = event(&flags.event)?;
+    if !flags.code.is_dir() {
+        let message = format!("{} is not a folder", flags.code.display());
+        return Err(CommandError::new(
+            message,
+            "--code names the folder that holds the function's file",
+        )
+        .into());
+    }
+    let code = std::path::absolute(&flags.code)?;
+    let image = Layout::open(&layout_dir(&flags.image, &flags.output))?.image()?;
+    let store = Store::open(&settings.cache, Progress::new(settings.progress))?;
+    let root = root_of(&image, &store)?;
+    let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+    let address = format!("127.0.0.1:{port}");
+    let mut sandbox = Sandbox::in_image(&root).read_only(&code, "/var/task");
+    for (name, value) in environment(&image)?.iter().chain(&flags.env) {
+        sandbox = sandbox.env(name, value);
+    }
+    sandbox = sandbox
+        .env("AWS_LAMBDA_FUNCTION_TIMEOUT", flags.timeout.to_string())
+        .folder("/var/task");
+    let emulator = [
+        "/usr/local/bin/aws-lambda-rie",
+        "--runtime-interface-emulator-address",
+        &address,
+    ];
+    let arguments =
+        sandbox.arguments(&[&emulator[..], &["/var/runtime/bootstrap", &flags.handler]].concat());
+    let (program, package) = SANDBOX_PROGRAM;
+    let mut child = Process::cleared(program)
+        .package(package)
+        .args(arguments)
+        .spawn()?;
+    wait_for(&address, &mut child)?;
+    let answer = oci::registry::http::loopback_client()?
+        .post(format!(
+            "http://{address}/2015-03-31/functions/function/invocations"
+        ))
+        .body(event)
+        .send()
+        .context("the emulator did not answer")?;
+    let failed =
+        !answer.status().is_success() || answer.headers().contains_key("x-amz-function-error");
+    let body = answer
+        .bytes()
+        .context("the emulator did not answer in full")?;
+    drop(child);
+    let mut stdout = std::io::stdout();
+    stdout.write_all(&body)?;
+    writeln!(stdout)?;
+    Ok(u8::from(failed))
+}
+
+/// The event's bytes: JSON as it stands, a file's, or stdin's.
+fn event(flag: &str) -> Result<Vec<u8>> {
+    let bytes = match flag.strip_prefix('@') {
+        Some(file) => fs_err::read(file)?,
+        None if flag == "-" => {
+            let mut bytes = Vec::new();
+            std::io::stdin().read_to_end(&mut bytes)?;
+            bytes
+        }
+        None => flag.as_bytes().to_vec(),
+    };
+    let checked = serde_json::from_slice::<serde::de::IgnoredAny>(&bytes);
+    checked.map_err(|e| {
+        CommandError::new("the event is not JSON", "as in --event '{\"a\": 1}'").because(e.into())
+    })?;
+    Ok(bytes)
+}
+
+/// The variables that the image sets.
+fn environment(image: &Image) -> Result<Vec<(String, String)>> {
+    let config: serde_json::Value = serde_json::from_slice(image.config())?;
+    let lines = config["config"]["Env"].as_array().into_iter().flatten();
+    let pair = |line: &serde_json::Value| {
+        let (name, value) = line.as_str()?.split_once('=')?;
+        Some((name.to_owned(), value.to_owned()))
+    };
+    Ok(lines.filter_map(pair).collect())
+}
+
+/// The image's root file system in a folder, made once per image.
+fn root_of(image: &Image, store: &Store) -> Result<std::path::PathBuf> {
+    let digest = image.manifest_digest();
+    store
+        .directory(
+            &format!("root-{}", &digest.0.hex()[..24]),
+            |folder| -> Result<(), RootError> {
+                let scratch = store.temporary()?;
+                let mut root = image.root_tree(scratch.path())?;
+                mount_points(&mut root)?;
+                root.extract(folder)?;
+                Ok(())
+            },
+        )
+        .map_err(Into::into)
+}
+
+/// What the sandbox mounts must exist in the image.
+fn mount_points(root: &mut Tree) -> Result<(), RootError> {
+    for folder in ["proc", "dev", "tmp", "var/task"] {
+        let path: ImagePath = folder.parse()?;
+        if root.resolve(&path).is_err() {
+            root.insert(path, oci::Entry::dir(0o755))?;
+        }
+    }
+    let resolver: ImagePath = "etc/resolv.conf".parse()?;
+    if root
+        .get(&resolver)
+        .is_none_or(|entry| !matches!(entry.kind, oci::Kind::File(_)))
+    {
+        root.insert(resolver, oci::Entry::file("", 0o644))?;
+    }
+    Ok(())
+}
+
+/// Why an image cannot be unpacked.
+#[derive(Debug, thiserror::Error)]
+enum RootError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Root(#[from] oci::root::RootError),
+    #[error(transparent)]
+    Tree(#[from] oci::tree::TreeError),
+    #[error(transparent)]
+    Path(#[from] oci::path::InvalidPath),
+}
+
+/// Waits until the emulator listens.
+fn wait_for(address: &str, child: &mut Child) -> Result<()> {
+    const PATIENCE: Duration = Duration::from_secs(20);
+    let started = Instant::now();
+    while TcpStream::connect(address).is_err() {
+        if let Some(status) = child.ended()? {
+            return Err(anyhow!(
+                "the image's emulator ended ({status}) before it could be asked"
+            ));
+        }
+        if started.elapsed() > PATIENCE {
+            bail!(
+                "the image's emulator did not start within {} s",
+                PATIENCE.as_secs()
+            );
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! The command line as it is typed. Nothing is looked up or checked beyond its form.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::arch::Arch;
+
+/// Builds Lambda-ready Python base images without Docker and without root.
+#[derive(Debug, Parser)]
+#[command(
+    name = "imgbuild",
+    version,
+    args_conflicts_with_subcommands = true,
+    arg_required_else_help = true
+)]
+pub struct Flags {
+    /// What to do; without one, RECIPE is built.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// `imgbuild RECIPE` is `imgbuild build RECIPE`.
+    #[command(flatten)]
+    pub build: Option<Build>,
+    /// For every command.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build a recipe's image into an OCI layout
+    Build(Build),
+    /// Run a function in a built image, without root and without Docker
+    Invoke(Invoke),
+    /// Show the recipes
+    List,
+    /// Write a recipe's lock: every input, by digest
+    Lock(Lock),
+    /// Recompute a layout from its bytes and check what Lambda accepts
+    Verify(Verify),
+}
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// Where inputs and finished steps are kept [default: $XDG_CACHE_HOME/imgbuild]
+    #[arg(long, global = true, value_name = "DIR", env = "IMGBUILD_CACHE")]
+    pub cache_dir: Option<PathBuf>,
+    /// Say nothing but the result and errors
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// How the result is written to stdout
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people and for `$(…)`.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// Which recipe, and how it is changed.
+#[derive(Debug, Args)]
+pub struct Selection {
+    /// A recipe's name (see `imgbuild list`) or the path of a recipe file
+    pub recipe: String,
+    /// Replace one key of the recipe, as in python.version=3.13.15
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub set: Vec<(String, String)>,
+}
+
+/// `imgbuild build`.
+#[derive(Debug, Args)]
+pub struct Build {
+    /// What to build.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// The folder that receives the OCI layout `RECIPE`
+    #[arg(long, short, value_name = "DIR", default_value = "dist")]
+    pub output: PathBuf,
+    /// The machine type of the image: amd64 or arm64 [default: this machine's]
+    #[arg(long, value_parser = clap::value_parser!(Arch))]
+    pub arch: Option<Arch>,
+    /// Write a file for `docker load`, too
+    #[arg(long, value_name = "FILE")]
+    pub tarball: Option<PathBuf>,
+    /// Fail instead of using another version or another base than the recipe's
+    #[arg(long)]
+    pub no_fallback: bool,
+    /// A folder of inputs, tried before every other origin; may be repeated
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "IMGBUILD_MIRROR",
+        value_delimiter = ':'
+    )]
+    pub mirror: Vec<PathBuf>,
+    /// Look again for inputs that an earlier build could not reach
+    #[arg(long)]
+    pub refresh: bool,
+    /// How many compilers run at a time [default: the number of cores]
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub jobs: Option<u32>,
+}
+
+/// `imgbuild invoke`.
+#[derive(Debug, Args)]
+pub struct Invoke {
+    /// A recipe's name: its image in DIR is run; or the path of a layout
+    pub image: String,
+    /// The folder that becomes /var/task
+    #[arg(long, value_name = "DIR")]
+    pub code: PathBuf,
+    /// The function, as in app.handler
+    #[arg(long)]
+    pub handler: String,
+    /// The event: JSON, @FILE, or - for stdin
+    #[arg(long, default_value = "{}")]
+    pub event: String,
+    /// An environment variable of the function; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub env: Vec<(String, String)>,
+    /// Seconds until the function is stopped
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=900))]
+    pub timeout: u32,
+    /// The folder that holds built images
+    #[arg(long, short, value_name = "DIR", default_value = "dist")]
+    pub output: PathBuf,
+}
+
+/// `imgbuild lock`.
+#[derive(Debug, Args)]
+pub struct Lock {
+    /// The recipes [default: all of ./recipes]
+    pub recipes: Vec<String>,
+    /// Only say whether the locks belong to their recipes
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// `imgbuild verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// A recipe's name: its image in DIR is checked; or the path of a layout
+    pub image: String,
+    /// The folder that holds built images
+    #[arg(long, short, value_name = "DIR", default_value = "dist")]
+    pub output: PathBuf,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE".to_owned()),
+    }
+}

@@ -1,0 +1,51 @@
+//! The command line: flags as typed → settings as resolved → a command, which calls stages and prints.
+
+pub mod commands;
+pub mod flags;
+pub mod report;
+pub mod settings;
+
+use clap::Parser;
+
+use flags::{Command, Flags};
+use settings::Settings;
+
+/// Runs the command line of this process and returns its exit code: 0 done, 1 the user can fix it, 2 our fault.
+pub fn main() -> u8 {
+    let flags = match Flags::try_parse() {
+        Ok(flags) => flags,
+        Err(error) => {
+            // Help and version are no errors; a closed stdout is nobody's fault.
+            drop(error.print());
+            return u8::from(error.use_stderr());
+        }
+    };
+    match std::panic::catch_unwind(|| run(flags)) {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) => {
+            eprintln!("{}", report::render(&error));
+            1
+        }
+        Err(_) => {
+            eprintln!(
+                "error: imgbuild failed in a way that is its own fault; the message above says where"
+            );
+            2
+        }
+    }
+}
+
+fn run(flags: Flags) -> anyhow::Result<u8> {
+    let settings = Settings::resolve(&flags.common)?;
+    match (flags.command, flags.build) {
+        (Some(Command::Build(build)), _) | (None, Some(build)) => {
+            commands::build::run(&settings, &build)?
+        }
+        (Some(Command::Invoke(invoke)), _) => return commands::invoke::run(&settings, &invoke),
+        (Some(Command::List), _) => commands::list::run(&settings)?,
+        (Some(Command::Lock(lock)), _) => commands::lock::run(&settings, &lock)?,
+        (Some(Command::Verify(verify)), _) => return commands::verify::run(&settings, &verify),
+        (None, None) => unreachable!("clap shows the help when there are no arguments"),
+    }
+    Ok(0)
+}

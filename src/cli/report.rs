@@ -1,0 +1,48 @@
+//! What people read on stderr: errors with their causes and a hint.
+
+use std::error::Error;
+use std::fmt::Write;
+
+use crate::build::BuildError;
+use crate::cli::commands::CommandError;
+use crate::cli::settings::SettingsError;
+use crate::inputs::FetchError;
+use crate::lock::{LockError, ResolveError};
+use crate::recipe::{NotFound, SchemaError};
+
+/// `error:`, `Caused by:` lines, `hint:`.
+pub fn render(error: &anyhow::Error) -> String {
+    let mut text = format!("error: {error}");
+    let mut said = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        // A transparent wrapper says what its cause says.
+        if !said.contains(&cause) {
+            let indented = cause.replace('\n', "\n    ");
+            write!(text, "\n  Caused by: {indented}").expect("a string takes everything");
+        }
+        said = cause;
+    }
+    if let Some(hint) = error.chain().find_map(hint) {
+        write!(text, "\nhint: {hint}").expect("a string takes everything");
+    }
+    text
+}
+
+/// The advice of the first error in the chain that has any.
+fn hint(error: &(dyn Error + 'static)) -> Option<String> {
+    fn of<E: Error + 'static>(
+        error: &(dyn Error + 'static),
+        hint: impl Fn(&E) -> Option<String>,
+    ) -> Option<String> {
+        error.downcast_ref::<E>().and_then(hint)
+    }
+    of(error, |e: &NotFound| Some(e.hint()))
+        .or_else(|| of(error, |e: &SchemaError| e.hint().map(str::to_owned)))
+        .or_else(|| of(error, |e: &LockError| Some(e.hint())))
+        .or_else(|| of(error, |e: &SettingsError| Some(e.hint().to_owned())))
+        .or_else(|| of(error, |e: &BuildError| e.hint()))
+        .or_else(|| of(error, |e: &FetchError| e.hint()))
+        .or_else(|| of(error, |e: &ResolveError| e.hint()))
+        .or_else(|| of(error, |e: &CommandError| Some(e.hint().to_owned())))
+}

@@ -1,0 +1,356 @@
+//! What a recipe asks for → the exact inputs: from the catalogue of sources, the base definitions, pip and apt.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use oci::Digest;
+use serde::Deserialize;
+
+use super::{COMPAT, Lock, LockedBase, deciding_keys};
+use crate::arch::Arch;
+use crate::inputs::{Artifact, DebianPackages, Input, Origin, Reason, Store, pip};
+use crate::process::ProcessError;
+use crate::recipe::{BaseDefinition, Library, Recipe, SchemaError};
+
+/// The C libraries that every interpreter links.
+const LIBRARIES: [&str; 11] = [
+    "bzip2",
+    "expat",
+    "libedit",
+    "libffi",
+    "libuuid",
+    "mpdecimal",
+    "ncurses",
+    "openssl",
+    "sqlite",
+    "xz",
+    "zlib",
+];
+
+/// Makes locks.
+pub struct Resolver<'a> {
+    /// Where the definitions lie.
+    pub library: &'a Library,
+    /// Where apt keeps its lists.
+    pub store: &'a Store,
+    /// The time that files of the image get, in seconds since 1970.
+    pub epoch: u64,
+}
+
+/// A recipe whose inputs cannot be found.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    /// The catalogue lacks a source.
+    #[error("{} has no {name}{}", catalogue.display(), version.as_ref().map(|v| format!(" {v}")).unwrap_or_default())]
+    NotListed {
+        /// The catalogue.
+        catalogue: PathBuf,
+        /// What is missing.
+        name: String,
+        /// The version that was asked for.
+        version: Option<String>,
+    },
+    /// The catalogue cannot be read.
+    #[error("{} is not a catalogue of sources: {reason}", path.display())]
+    Catalogue {
+        /// The catalogue.
+        path: PathBuf,
+        /// What the parser says.
+        reason: String,
+    },
+    /// A registry image that is not named by digest.
+    #[error("{}: image.reference {reference:?} has no @sha256:… digest", path.display())]
+    NoDigest {
+        /// The base definition.
+        path: PathBuf,
+        /// What it says.
+        reference: String,
+    },
+    /// A definition cannot be found.
+    #[error(transparent)]
+    NotFound(Box<dyn std::error::Error + Send + Sync>),
+    /// A definition cannot be used.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// pip found no set of wheels.
+    #[error("cannot resolve boto3 {version}")]
+    Sdk {
+        /// The recipe's boto3.
+        version: String,
+        /// What pip said.
+        #[source]
+        source: ProcessError,
+    },
+    /// pip's report cannot be understood.
+    #[error("cannot read pip's report: {0}")]
+    Report(String),
+    /// apt found no set of packages.
+    #[error("cannot resolve the packages of {base}")]
+    Packages {
+        /// The base definition.
+        base: String,
+        /// What apt said.
+        #[source]
+        source: Box<Reason>,
+    },
+}
+
+impl ResolveError {
+    /// What the user can do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotListed { catalogue, .. } => Some(format!("add its version, sha256 and origins to {}", catalogue.display())),
+            Self::NoDigest { .. } => Some("pin the image: `skopeo inspect --format '{{.Digest}}' docker://REFERENCE` prints it".to_owned()),
+            Self::Sdk { source, .. } => source.hint().or_else(|| Some("is there a boto3 of this version?".to_owned())),
+            Self::Packages { source, .. } => source.hint(),
+            Self::NotFound(error) => error.downcast_ref::<crate::recipe::NotFound>().map(|e| e.hint()),
+            _ => None,
+        }
+    }
+}
+
+type Catalogue = BTreeMap<String, Vec<Artifact>>;
+
+impl Resolver<'_> {
+    /// The lock of a recipe that lies at `path`.
+    pub fn resolve(&self, recipe: &Recipe, path: &Path) -> Result<Lock, ResolveError> {
+        let text = self.library.sources(path).map_err(ResolveError::NotFound)?;
+        let catalogue = parse_catalogue(&text.path, &text.text)?;
+        let listed = |name: &str| {
+            let artifacts = catalogue.get(name).cloned();
+            let missing = || ResolveError::NotListed {
+                catalogue: text.path.clone(),
+                name: name.to_owned(),
+                version: None,
+            };
+            artifacts
+                .filter(|artifacts| !artifacts.is_empty())
+                .ok_or_else(missing)
+        };
+        let input = |name: &str| {
+            Ok::<_, ResolveError>(Input {
+                name: name.to_owned(),
+                artifacts: listed(name)?,
+            })
+        };
+        let wanted = &recipe.python.version.0;
+        let source = format!("cpython-{}", recipe.python.minor());
+        let mut artifacts = listed(&source)?;
+        artifacts.sort_by_key(|artifact| artifact.version != *wanted);
+        if artifacts[0].version != *wanted {
+            return Err(ResolveError::NotListed {
+                catalogue: text.path,
+                name: source,
+                version: Some(wanted.clone()),
+            });
+        }
+        let base = self
+            .library
+            .base(path, &recipe.base)
+            .map_err(ResolveError::NotFound)?;
+        let definition = BaseDefinition::parse(&base.path, &base.text)?;
+        let stand_in = match &definition.stand_in {
+            Some(name) => {
+                let text = self
+                    .library
+                    .base(path, name)
+                    .map_err(ResolveError::NotFound)?;
+                Some(self.base(&BaseDefinition::parse(&text.path, &text.text)?, &text.path)?)
+            }
+            None => None,
+        };
+        let compiler = |arch: Arch| {
+            let artifacts = listed(&format!("ziglang-{arch}"))?;
+            Ok::<_, ResolveError>((
+                arch,
+                Input {
+                    name: "zig".to_owned(),
+                    artifacts,
+                },
+            ))
+        };
+        Ok(Lock {
+            compat: COMPAT,
+            epoch: self.epoch,
+            recipe: deciding_keys(recipe),
+            toolchain: [compiler(Arch::Amd64)?, compiler(Arch::Arm64)?].into(),
+            cpython: Input {
+                name: "cpython".to_owned(),
+                artifacts,
+            },
+            libraries: LIBRARIES
+                .iter()
+                .map(|name| input(name))
+                .collect::<Result<_, _>>()?,
+            pip: input("pip")?,
+            sdk: sdk(recipe)?,
+            base: self.base(&definition, &base.path)?,
+            stand_in,
+        })
+    }
+
+    fn base(&self, definition: &BaseDefinition, path: &Path) -> Result<LockedBase, ResolveError> {
+        let mut system = BTreeMap::new();
+        let mut packages = BTreeMap::new();
+        for arch in [Arch::Amd64, Arch::Arm64] {
+            let mut artifacts = Vec::new();
+            if let Some(image) = &definition.image {
+                let digest: Option<Digest> = image
+                    .reference
+                    .split_once('@')
+                    .and_then(|(_, digest)| digest.parse().ok());
+                let missing = || ResolveError::NoDigest {
+                    path: path.into(),
+                    reference: image.reference.clone(),
+                };
+                artifacts.push(Artifact {
+                    version: image.version.0.clone(),
+                    sha256: digest.ok_or_else(missing)?,
+                    size: None,
+                    subdir: None,
+                    origins: vec![Origin::Oci(image.reference.clone())],
+                });
+            }
+            if let Some(rootfs) = &definition.rootfs {
+                let file = match arch {
+                    Arch::Amd64 => &rootfs.amd64,
+                    Arch::Arm64 => &rootfs.arm64,
+                };
+                artifacts.push(Artifact {
+                    version: rootfs.version.0.clone(),
+                    sha256: file.sha256,
+                    size: None,
+                    subdir: None,
+                    origins: vec![Origin::Url(file.url.clone())],
+                });
+            }
+            if !artifacts.is_empty() {
+                system.insert(
+                    arch,
+                    Input {
+                        name: definition.name.clone(),
+                        artifacts,
+                    },
+                );
+            }
+            if let Some(wanted) = &definition.packages {
+                let resolved =
+                    DebianPackages::new(self.store).resolve(&wanted.suite, arch, &wanted.names);
+                let resolved = resolved.map_err(|source| ResolveError::Packages {
+                    base: definition.name.clone(),
+                    source: Box::new(source),
+                })?;
+                packages.insert(arch, resolved);
+            }
+        }
+        Ok(LockedBase {
+            name: definition.name.clone(),
+            title: definition.title.clone(),
+            os_release: definition.os_release.clone(),
+            glibc: definition.glibc.0.clone(),
+            system,
+            packages,
+        })
+    }
+}
+
+fn parse_catalogue(path: &Path, text: &str) -> Result<Catalogue, ResolveError> {
+    let fault = |reason: String| ResolveError::Catalogue {
+        path: path.into(),
+        reason,
+    };
+    let value: serde_yaml::Value = serde_yaml::from_str(text).map_err(|e| fault(e.to_string()))?;
+    serde_yaml::with::singleton_map_recursive::deserialize(value).map_err(|e| fault(e.to_string()))
+}
+
+/// pip's installation report, as far as it is needed.
+#[derive(Deserialize)]
+struct Report {
+    install: Vec<Installed>,
+}
+
+#[derive(Deserialize)]
+struct Installed {
+    download_info: DownloadInfo,
+    metadata: Metadata,
+}
+
+#[derive(Deserialize)]
+struct DownloadInfo {
+    url: String,
+    archive_info: ArchiveInfo,
+}
+
+#[derive(Deserialize)]
+struct ArchiveInfo {
+    hashes: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    name: String,
+    version: String,
+}
+
+/// boto3 and everything it needs, as pip resolves it for the recipe's Python.
+fn sdk(recipe: &Recipe) -> Result<Vec<Input>, ResolveError> {
+    let version = recipe.sdk.boto3.0.clone();
+    let python = format!("--python-version={}", recipe.python.minor());
+    let requirement = format!("boto3=={version}");
+    let arguments = [
+        "install",
+        "--quiet",
+        "--dry-run",
+        "--ignore-installed",
+        "--only-binary=:all:",
+        "--report=-",
+        "--target=.",
+        "--implementation=cp",
+        "--platform=any",
+        &python,
+        &requirement,
+    ];
+    let printed =
+        pip(&arguments, Path::new(".")).map_err(|source| ResolveError::Sdk { version, source })?;
+    let report: Report =
+        serde_json::from_slice(&printed.stdout).map_err(|e| ResolveError::Report(e.to_string()))?;
+    let mut inputs: Vec<Input> = report
+        .install
+        .into_iter()
+        .map(wheel)
+        .collect::<Result<_, _>>()?;
+    inputs.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(inputs)
+}
+
+fn wheel(installed: Installed) -> Result<Input, ResolveError> {
+    let Metadata { name, version } = installed.metadata;
+    let hash = installed.download_info.archive_info.hashes.get("sha256");
+    let sha256 = hash.and_then(|hex| format!("sha256:{hex}").parse().ok());
+    let sha256 =
+        sha256.ok_or_else(|| ResolveError::Report(format!("{name} {version} has no sha256")))?;
+    // The address is a detail of the user's index; the file's name is what identifies the wheel there.
+    let filename = installed
+        .download_info
+        .url
+        .rsplit('/')
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    let origin = Origin::Wheel {
+        name: name.clone(),
+        version: version.clone(),
+        filename,
+    };
+    let artifact = Artifact {
+        version,
+        sha256,
+        size: None,
+        subdir: None,
+        origins: vec![origin],
+    };
+    Ok(Input {
+        name,
+        artifacts: vec![artifact],
+    })
+}

@@ -1,0 +1,101 @@
+//! What the tests share: running the program, and one real image that is built once.
+#![expect(clippy::disallowed_methods, reason = "tests start programs and read the environment")]
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+/// How a program ended and what it said.
+#[derive(Debug)]
+pub struct Outcome {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Outcome {
+    /// Panics with everything it said unless it ended well.
+    #[track_caller]
+    pub fn succeeded(self) -> Self {
+        assert_eq!(self.code, Some(0), "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Panics unless it ended as an error of the user's: exit code 1, one error, nothing on stdout.
+    #[track_caller]
+    pub fn refused(self) -> String {
+        assert_eq!(self.code, Some(1), "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        assert_eq!(self.stdout, "");
+        assert_eq!(self.stderr.matches("error: ").count(), 1, "{}", self.stderr);
+        self.stderr
+    }
+}
+
+/// A command of this program, with the tests' cache.
+pub fn imgbuild<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_imgbuild"));
+    command.args(args).current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
+    command.env_remove("SOURCE_DATE_EPOCH").env_remove("IMGBUILD_MIRROR");
+    command
+}
+
+/// Any program.
+pub fn program<S: AsRef<OsStr>>(name: &str, args: impl IntoIterator<Item = S>) -> Command {
+    let mut command = Command::new(name);
+    command.args(args).stdin(Stdio::null());
+    command
+}
+
+/// Runs to the end.
+#[track_caller]
+pub fn run(command: &mut Command) -> Outcome {
+    let output = match command.output() {
+        Ok(output) => output,
+        Err(error) => panic!("{command:?}: {error} (`make setup-test` installs what the tests need)"),
+    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Outcome { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+}
+
+/// The cache that the tests share with the user's own builds.
+pub fn cache() -> PathBuf {
+    if let Some(folder) = std::env::var_os("IMGBUILD_CACHE") {
+        return folder.into();
+    }
+    let home = std::env::var_os("HOME").expect("tests need HOME");
+    std::env::var_os("XDG_CACHE_HOME").map_or_else(|| Path::new(&home).join(".cache"), PathBuf::from).join("imgbuild")
+}
+
+/// The layout of python3.13, really built, once per run of the tests.
+pub fn image() -> &'static Path {
+    static IMAGE: OnceLock<PathBuf> = OnceLock::new();
+    IMAGE.get_or_init(|| {
+        let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dist");
+        let outcome = run(imgbuild(["build", "python3.13", "--output"]).arg(&output)).succeeded();
+        eprintln!("{}", outcome.stderr);
+        output.join("python3.13")
+    })
+}
+
+/// A copy of the recipes and base definitions, to change.
+pub fn definitions() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["recipes", "images"] {
+        let to = folder.path().join(name);
+        fs_err::create_dir(&to).unwrap();
+        for entry in fs_err::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap() {
+            let entry = entry.unwrap();
+            fs_err::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+    folder
+}
+
+/// Replaces text in a file; the text must be there.
+#[track_caller]
+pub fn edit(path: &Path, from: &str, to: &str) {
+    let text = fs_err::read_to_string(path).unwrap();
+    assert!(text.contains(from), "{} has no {from:?}", path.display());
+    fs_err::write(path, text.replace(from, to)).unwrap();
+}
