@@ -293,3 +293,6 @@ fn fetched(input: &Input, index: usize, path: PathBuf, source: Source) -> Fetche
         source,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,14 +30,13 @@ pub(super) fn fetch(
         .parse()
         .map_err(|error| Reason::Unusable(format!("{error}")))?;
     let reference = reference.with_digest(ManifestDigest(*manifest));
-    let host = reference.registry().to_owned();
     let registry = Registry::new(urls.http(), reference, None, false)?;
     let sink = Sink {
         store,
         transfer,
         under_way: Cell::default(),
     };
-    urls.while_reachable(&host, || registry.pull(None, &sink))?;
+    urls.while_reachable(&registry.host(), || registry.pull(None, &sink))?;
     let stored = store.blob(manifest)?;
     stored.ok_or_else(|| Reason::NoFile("the registry", manifest.to_string()))
 }

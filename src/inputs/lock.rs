@@ -5,6 +5,7 @@ use std::fs::TryLockError;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use fs_err as fs;
 
@@ -13,6 +14,9 @@ use super::Progress;
 /// Held while making a temporary entry (shared) and while clearing dead ones (alone): between its creation and its
 /// lock an entry looks dead.
 const GATE: &str = ".gate";
+
+/// Waiting shorter than this is not worth a message.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A held key; let go when dropped.
 #[must_use]
@@ -68,15 +72,21 @@ fn wait(
     attempt: impl Fn(&fs::File) -> Result<(), TryLockError>,
     block: impl Fn(&fs::File) -> io::Result<()>,
 ) -> io::Result<()> {
-    match attempt(file) {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => {
-            progress.note(&format!(
-                "waiting for {key}: another build is working on it"
-            ));
-            block(file)
+    let started = Instant::now();
+    loop {
+        match attempt(file) {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if started.elapsed() < PATIENCE => {
+                std::thread::sleep(PATIENCE / 20)
+            }
+            Err(TryLockError::WouldBlock) => {
+                progress.note(&format!(
+                    "waiting for {key}: another build is working on it"
+                ));
+                return block(file);
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
         }
-        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use fs_err as fs;
+use oci::registry::{PullError, TransferError};
 
 use super::debian::Apt;
 use super::progress::Transfer;
@@ -20,10 +21,10 @@ pub enum Reason {
     Store(#[from] StoreError),
     /// The transfer over HTTP failed.
     #[error(transparent)]
-    Transfer(#[from] oci::registry::TransferError),
+    Transfer(TransferError),
     /// The registry did not give the image.
     #[error(transparent)]
-    Image(#[from] oci::registry::PullError),
+    Image(PullError),
     /// The tool that speaks to the origin failed.
     #[error("{}", one_line(_0))]
     Tool(#[from] ProcessError),
@@ -33,9 +34,31 @@ pub enum Reason {
     /// The tool had no network a moment ago.
     #[error("not asked again: {0}")]
     Down(String),
+    /// The file of a `file` origin cannot be read; the error names it.
+    #[error(transparent)]
+    File(std::io::Error),
     /// The origin makes no sense on this machine.
     #[error("{0}")]
     Unusable(String),
+}
+
+impl From<TransferError> for Reason {
+    /// A disk that is full or gone is not the origin's fault.
+    fn from(error: TransferError) -> Self {
+        match error {
+            TransferError::File(error) => Self::Store(error.into()),
+            error => Self::Transfer(error),
+        }
+    }
+}
+
+impl From<PullError> for Reason {
+    fn from(error: PullError) -> Self {
+        match error {
+            PullError::Transfer(TransferError::File(error)) => Self::Store(error.into()),
+            error => Self::Image(error),
+        }
+    }
 }
 
 /// Everything that the kinds of origins share during a run.
@@ -119,7 +142,9 @@ impl<'s> Origins<'s> {
                 self.apt.package(package, version, suite, arch, dir)
             }),
             Origin::File(path) => {
-                fs::copy(path, part).map_err(StoreError::from)?;
+                let mut file = fs::File::open(path).map_err(Reason::File)?;
+                let mut copy = fs::File::create(part).map_err(StoreError::from)?;
+                std::io::copy(&mut file, &mut copy).map_err(StoreError::from)?;
                 Ok(())
             }
             Origin::Oci(_) => Err(Reason::Unusable("an image is not a file".to_owned())),
@@ -203,13 +228,16 @@ fn move_file(file: &Path, part: &Path, dir: &Path) -> std::io::Result<()> {
 impl Reason {
     /// Whether the origin serves other bytes than the lock pins.
     pub fn is_mismatch(&self) -> bool {
-        use oci::registry::{PullError, TransferError};
-        matches!(
-            self,
-            Self::Store(StoreError::Mismatch { .. })
-                | Self::Transfer(TransferError::Mismatch { .. })
-                | Self::Image(PullError::Transfer(TransferError::Mismatch { .. }))
-        )
+        matches!(self, Self::Store(StoreError::Mismatch { .. }))
+            || matches!(self.transfer(), Some(TransferError::Mismatch { .. }))
+    }
+
+    /// What went wrong on the way, for origins that are reached over HTTP.
+    pub(super) fn transfer(&self) -> Option<&TransferError> {
+        match self {
+            Self::Transfer(error) | Self::Image(PullError::Transfer(error)) => Some(error),
+            _ => None,
+        }
     }
 
     /// What to do about it.
@@ -219,7 +247,7 @@ impl Reason {
             Self::Tool(error) => error.hint(),
             Self::Transfer(error) => error.hint(),
             Self::Image(error) => error.hint(),
-            Self::NoFile(..) | Self::Down(_) | Self::Unusable(_) => None,
+            Self::NoFile(..) | Self::Down(_) | Self::File(_) | Self::Unusable(_) => None,
         }
     }
 

@@ -122,6 +122,8 @@ impl Transfer {
 
     /// It is here.
     pub fn done(self, bytes: u64, origin: &str) {
+        // Of an image, the blobs count, not the manifest.
+        let bytes = bytes.max(self.bar.position());
         self.bar.finish_and_clear();
         let seconds = self.started.elapsed().as_secs_f64();
         let speed = BinaryBytes((bytes as f64 / seconds.max(0.001)) as u64);

@@ -421,3 +421,6 @@ fn sync_parent(path: &Path) -> io::Result<()> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

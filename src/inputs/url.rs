@@ -18,13 +18,6 @@ pub(super) struct Urls {
 }
 
 impl Urls {
-    pub(super) fn new(http: Http) -> Self {
-        Self {
-            http,
-            unreachable: Mutex::default(),
-        }
-    }
-
     pub(super) fn http(&self) -> &Http {
         &self.http
     }
@@ -77,9 +70,8 @@ impl Urls {
             return Err(TransferError::from(HttpError::Unreachable { host, reason }).into());
         }
         let result = ask();
-        if let Err(Reason::Transfer(TransferError::Http(HttpError::Unreachable { host, reason }))) =
-            &result
-        {
+        let reason = result.as_ref().err().and_then(Reason::transfer);
+        if let Some(TransferError::Http(HttpError::Unreachable { host, reason })) = reason {
             let mut unreachable = self
                 .unreachable
                 .lock()

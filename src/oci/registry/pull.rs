@@ -163,6 +163,11 @@ impl<'h> Registry<'h> {
         })
     }
 
+    /// The host and port that are asked.
+    pub fn host(&self) -> String {
+        super::host(&self.api)
+    }
+
     /// The reference's image for `platform`; without a platform, an index is an error.
     pub fn pull<S: BlobSink>(
         &self,
