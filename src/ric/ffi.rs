@@ -996,6 +996,23 @@ pub fn set_variable(name: &str, value: &std::ffi::OsStr) {
     unsafe { std::env::set_var(name, value) };
 }
 
+/// Lets every signal reach the command's process: it would inherit what [`StopSignals`] holds back here.
+pub fn unblock_signals_in(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+
+    let unblock = || {
+        let mut none = SignalSet([0; 16]);
+        // SAFETY: a valid set.
+        unsafe {
+            sigemptyset(&mut none);
+            pthread_sigmask(SIG_SETMASK, &none, ptr::null_mut());
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec, only calls that are safe in a signal handler.
+    unsafe { command.pre_exec(unblock) };
+}
+
 /// Sends a signal to a process. One that is gone is no error.
 pub fn signal_process(process: u32, signal: Signal) {
     if let Ok(process @ 2..) = c_int::try_from(process) {

@@ -253,6 +253,13 @@ impl Reader {
             }
             self.head = Head::parse(&self.raw[..end])?;
             self.raw.drain(..end);
+            let is_valid = match self.side {
+                Side::Request => self.head.request().is_some(),
+                Side::Response => self.head.status().is_some(),
+            };
+            if !is_valid {
+                return Err(Malformed::Head);
+            }
             // 100 Continue and the like come before the real response.
             if self.side == Side::Response && self.head.status().is_some_and(|code| code < 200) {
                 continue;
@@ -480,6 +487,15 @@ mod tests {
                 Err(expected),
                 "{rest:?}"
             );
+        }
+        for (side, text) in [
+            (Side::Response, "no http at all\r\n\r\n"),
+            (Side::Response, "HTTP/1.1 abc\r\n\r\n"),
+            (Side::Response, "HTTP/2 200\r\n\r\n"),
+            (Side::Request, "GET /\r\n\r\n"),
+            (Side::Request, "GET / HTTP/1.1 x\r\n\r\n"),
+        ] {
+            assert_eq!(bodies(side, text), Err(Malformed::Head), "{text:?}");
         }
         let long = format!("x: {}\r\n\r\n", "y".repeat(300));
         assert_eq!(

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, UNIX_EPOCH};
 
+use crate::ffi;
+
 /// An environment variable; empty counts as unset.
 pub fn variable(name: &str) -> Option<OsString> {
     present(name).filter(|value| !value.is_empty())
@@ -106,10 +108,9 @@ pub fn spawn(
     environment: &[(&str, &OsStr)],
 ) -> io::Result<Child> {
     let arguments: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
-    command(program.as_os_str(), &arguments, environment)
-        .arg0(name)
-        .process_group(0)
-        .spawn()
+    let mut command = command(program.as_os_str(), &arguments, environment);
+    ffi::unblock_signals_in(&mut command);
+    command.arg0(name).process_group(0).spawn()
 }
 
 #[expect(

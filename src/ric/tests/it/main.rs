@@ -1,0 +1,18 @@
+//! The program as a whole, from outside: the executable linked with a real interpreter, a Runtime API that records every
+//! byte, and functions written into a folder of their own.
+//!
+//! `RIC_TEST_EXECUTABLE=/…/var/runtime/bootstrap` tests an executable that exists; otherwise one is built against the
+//! shared libpython of `RIC_TEST_PYTHON`, of `python3` or of a pyenv version. Without any of them nothing is tested, loudly.
+
+mod emulator;
+mod entry;
+mod errors;
+mod executable;
+mod fake_api;
+mod function;
+mod host;
+mod invocation;
+mod json;
+mod logging;
+mod signals;
+mod snapshot;
