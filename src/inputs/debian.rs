@@ -82,8 +82,7 @@ impl<'s> Apt<'s> {
         arch: &str,
         dir: &Path,
     ) -> Result<PathBuf, Reason> {
-        // Every architecture's lists have the packages for all of them.
-        let listed = if arch == "all" { "amd64" } else { arch };
+        let listed = listed_arch(arch);
         let wanted = format!("{package}:{listed}={version}");
         let lists = Lists {
             suite,
@@ -94,7 +93,32 @@ impl<'s> Apt<'s> {
             .map_err(StoreError::from)?
             .filter_map(|entry| Some(entry.ok()?.path()))
             .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
-            .ok_or_else(|| Reason::NoFile("apt-get", wanted))
+            .ok_or(Reason::NoFile("apt-get", wanted))
+    }
+
+    /// Leaves many binary packages in `dir`, given as `PACKAGE:ARCH=VERSION`; of those that the mirror lost, none.
+    pub(super) fn packages(
+        &self,
+        suite: &str,
+        arch: &str,
+        words: &[String],
+        dir: &Path,
+    ) -> Result<(), Reason> {
+        let lists = Lists {
+            suite,
+            arch: Some(arch),
+        };
+        let mut arguments = vec!["download"];
+        arguments.extend(words.iter().map(String::as_str));
+        self.download(&lists, &arguments, dir).map(drop)
+    }
+
+    /// Whether no lists could be had.
+    pub(super) fn is_down(&self, suite: &str, arch: &str) -> bool {
+        !self.is_updated(&Lists {
+            suite,
+            arch: Some(arch),
+        })
     }
 
     /// What installing the packages on an empty system would download: lines of `'ADDRESS' FILE SIZE SHA256:…`.
@@ -243,6 +267,11 @@ impl Lists<'_> {
     }
 }
 
+/// Packages for all architectures are in the lists of each.
+pub(super) fn listed_arch(arch: &str) -> &str {
+    if arch == "all" { "amd64" } else { arch }
+}
+
 fn apt_get(configuration: &Path) -> Process {
     Process::inheriting("apt-get")
         .package("apt")
@@ -251,13 +280,16 @@ fn apt_get(configuration: &Path) -> Process {
         .env("LC_ALL", "C.UTF-8")
 }
 
-/// Options in a file, because only there can hooks of the machine be cleared: some delete the system's own caches.
+/// Options in a file, because only there can hooks of the machine be cleared: some delete the system's own caches. The
+/// cache of the lists is named because container images switch it off, and without it each call reads them all anew.
 fn configuration(folder: &Path) -> String {
     let folder = folder.display();
     format!(
         "Dir::State \"{folder}/state\";\n\
          Dir::State::status \"{folder}/status\";\n\
          Dir::Cache \"{folder}/cache\";\n\
+         Dir::Cache::pkgcache \"pkgcache.bin\";\n\
+         Dir::Cache::srcpkgcache \"\";\n\
          Dir::Etc::Preferences \"/dev/null\";\n\
          Dir::Etc::PreferencesParts \"/dev/null\";\n\
          Acquire::Languages \"none\";\n\

@@ -12,6 +12,7 @@
 //!
 //! A host, and a tool like pip, that could not be reached is not asked again by the same [`Fetcher`].
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -113,27 +114,32 @@ impl<'s> Fetcher<'s> {
 
     /// All inputs, several at a time, in the order given. One error names everything that is missing.
     pub fn fetch_all(&self, inputs: &[Input]) -> Result<Vec<Fetched>, FetchError> {
-        let next = AtomicUsize::new(0);
-        let results = Mutex::new(Vec::new());
-        std::thread::scope(|scope| {
-            for _ in 0..self.options.transfers.clamp(1, inputs.len().max(1)) {
-                scope.spawn(|| {
-                    while let Some(input) = inputs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let result = self.fetch(input);
-                        results
-                            .lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .push((input, result));
-                    }
-                });
-            }
+        let all: Vec<usize> = (0..inputs.len()).collect();
+        let (together, alone): (Vec<usize>, Vec<usize>) = match self.options.offline {
+            true => (Vec::new(), all),
+            false => all.into_iter().partition(|i| is_package(&inputs[*i])),
+        };
+        let mut results = BTreeMap::new();
+        let prefetched = std::thread::scope(|scope| {
+            let prefetch = scope.spawn(|| self.prefetch(inputs, &together));
+            self.fetch_some(inputs, &alone, &mut results);
+            prefetch
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })?;
+        self.fetch_some(inputs, &together, &mut results);
+        let results = results.into_values().map(|result| {
+            result.map(|mut fetched| {
+                if fetched.source == Source::Store && prefetched.contains(&fetched.artifact.sha256)
+                {
+                    fetched.source = Source::Origin(fetched.artifact.origins[0].clone());
+                }
+                fetched
+            })
         });
-        let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-        results
-            .sort_by_key(|(input, _)| inputs.iter().position(|other| std::ptr::eq(*input, other)));
         let mut fetched = Vec::new();
         let mut unavailable = Vec::new();
-        for (_, result) in results {
+        for result in results {
             match result {
                 Ok(one) => fetched.push(one),
                 Err(FetchError::Unavailable(missing)) => unavailable.extend(missing.inputs),
@@ -145,6 +151,40 @@ impl<'s> Fetcher<'s> {
         } else {
             Err(FetchError::unavailable(unavailable))
         }
+    }
+
+    fn fetch_some(
+        &self,
+        inputs: &[Input],
+        chosen: &[usize],
+        results: &mut BTreeMap<usize, Result<Fetched, FetchError>>,
+    ) {
+        let next = AtomicUsize::new(0);
+        let results = Mutex::new(results);
+        std::thread::scope(|scope| {
+            for _ in 0..self.options.transfers.clamp(1, chosen.len().max(1)) {
+                scope.spawn(|| {
+                    while let Some(&index) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let result = self.fetch(&inputs[index]);
+                        results
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .insert(index, result);
+                    }
+                });
+            }
+        });
+    }
+
+    fn prefetch(&self, inputs: &[Input], chosen: &[usize]) -> Result<BTreeSet<Digest>, StoreError> {
+        let mut missing = Vec::new();
+        for index in chosen {
+            let artifact = &inputs[*index].artifacts[0];
+            if self.at_hand(artifact, &mut Vec::new())?.is_none() {
+                missing.push(artifact);
+            }
+        }
+        self.origins.prefetch(&missing)
     }
 
     /// One input.
@@ -276,6 +316,15 @@ impl<'s> Fetcher<'s> {
         };
         self.store.record("resolved", &key(input), &resolution)
     }
+}
+
+/// Whether apt is the first to ask.
+fn is_package(input: &Input) -> bool {
+    let origin = input
+        .artifacts
+        .first()
+        .and_then(|artifact| artifact.origins.first());
+    matches!(origin, Some(Origin::DebianPackage { .. }))
 }
 
 fn key(input: &Input) -> Digest {

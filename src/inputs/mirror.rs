@@ -98,7 +98,7 @@ fn usual_name(origin: &Origin) -> Option<String> {
     (!name.is_empty() && name != ".." && !name.contains('/')).then_some(name)
 }
 
-fn without_epoch(version: &str) -> &str {
+pub(super) fn without_epoch(version: &str) -> &str {
     version.split_once(':').map_or(version, |(_, rest)| rest)
 }
 

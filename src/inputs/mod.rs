@@ -1,5 +1,7 @@
 //! Inputs: comes in what a lock names, goes out a verified file in the content store.
 
+mod batch;
+mod blob_writer;
 mod crate_;
 mod debian;
 mod decompress;
@@ -17,6 +19,7 @@ mod unpack;
 mod url;
 mod wheel;
 
+pub use blob_writer::BlobWriter;
 pub use decompress::decompress;
 pub use fetch::{FetchOptions, Fetched, Fetcher, Source};
 pub use lock::{Lock, Temporary};
@@ -24,7 +27,7 @@ pub use origin::{Artifact, Input, Origin};
 pub use origins::Reason;
 pub use packages::DebianPackages;
 pub use progress::{Progress, ProgressMode, Transfer};
-pub use store::{BlobWriter, Store, StoreError};
+pub use store::{Store, StoreError};
 pub use unavailable::{Attempt, FetchError, Tried, Unavailable};
 pub use unpack::{UnpackError, unpack};
 pub use wheel::pip;

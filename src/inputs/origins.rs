@@ -1,16 +1,17 @@
 //! One origin, one way to ask. Comes in an origin and a digest, goes out a blob in the store or the reason why not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use fs_err as fs;
+use oci::Digest;
 use oci::registry::{PullError, TransferError};
 
 use super::debian::Apt;
 use super::progress::Transfer;
 use super::url::Urls;
-use super::{Artifact, Origin, Store, StoreError, crate_, image, wheel};
+use super::{Artifact, Origin, Store, StoreError, batch, crate_, image, wheel};
 use crate::process::ProcessError;
 
 /// Why an origin did not give the artifact.
@@ -78,6 +79,11 @@ impl<'s> Origins<'s> {
             apt: Apt::new(store),
             down: Mutex::default(),
         }
+    }
+
+    /// Many Debian packages together; returns those that came.
+    pub(super) fn prefetch(&self, artifacts: &[&Artifact]) -> Result<BTreeSet<Digest>, StoreError> {
+        batch::prefetch(self.store, &self.apt, artifacts)
     }
 
     pub(super) fn fetch(
@@ -184,7 +190,7 @@ impl<'s> Origins<'s> {
 
 impl Origin {
     /// Names become arguments and parts of file names; none may be an option or a path.
-    fn check(&self) -> Result<(), Reason> {
+    pub(super) fn check(&self) -> Result<(), Reason> {
         let words: &[&str] = match self {
             Self::Wheel {
                 name,

@@ -21,12 +21,11 @@ use std::time::Duration;
 
 use fs_err as fs;
 use oci::Digest;
-use oci::digest::Hasher;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Progress;
 use super::lock::{self, Lock, Temporary};
+use super::{BlobWriter, Progress};
 
 /// An unfinished transfer that nobody resumed for this long is not worth its space.
 const PARTIAL_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -64,12 +63,6 @@ pub enum StoreError {
     /// A name that could leave the store.
     #[error("{0:?} cannot be a name in the store")]
     Name(String),
-}
-
-/// Takes bytes; they become a blob with [`BlobWriter::finish`] and vanish without it.
-pub struct BlobWriter<'s> {
-    store: &'s Store,
-    hasher: Hasher<Temporary>,
 }
 
 impl Store {
@@ -169,11 +162,7 @@ impl Store {
 
     /// For bytes whose digest is not known yet.
     pub fn writer(&self) -> Result<BlobWriter<'_>, StoreError> {
-        let file = Temporary::file(&self.root)?;
-        Ok(BlobWriter {
-            store: self,
-            hasher: Hasher::new(file),
-        })
+        Ok(BlobWriter::new(self, Temporary::file(&self.root)?))
     }
 
     /// Moves a file that lies on the store's own file system. One with other bytes is deleted, and an error.
@@ -313,7 +302,7 @@ impl Store {
         Ok(sync_parent(path)?)
     }
 
-    fn commit(&self, file: &Path, digest: &Digest) -> Result<PathBuf, StoreError> {
+    pub(super) fn commit(&self, file: &Path, digest: &Digest) -> Result<PathBuf, StoreError> {
         let path = self.blob_path(digest);
         // Replacing is right even if somebody was faster: the bytes are the same, or the old ones are damaged.
         fs::rename(file, &path)?;
@@ -338,36 +327,6 @@ impl Store {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(*digest);
-    }
-}
-
-impl Write for BlobWriter<'_> {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.hasher.write(buf)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.hasher.flush()
-    }
-}
-
-impl BlobWriter<'_> {
-    /// Makes a blob of what was written.
-    pub fn finish(self) -> Result<(Digest, PathBuf), StoreError> {
-        let (digest, _, file) = self.hasher.finish();
-        file.sync()?;
-        Ok((digest, self.store.commit(file.path(), &digest)?))
-    }
-
-    /// Makes a blob of what was written if it is what was expected.
-    pub fn finish_as(self, expected: &Digest) -> Result<PathBuf, StoreError> {
-        let (got, _, file) = self.hasher.finish();
-        if got != *expected {
-            let expected = *expected;
-            return Err(StoreError::Mismatch { expected, got });
-        }
-        file.sync()?;
-        self.store.commit(file.path(), expected)
     }
 }
 

@@ -80,7 +80,7 @@ pub enum PullError {
     #[error("{reference}: {source}")]
     Manifest {
         /// Which one.
-        reference: Reference,
+        reference: String,
         /// What is wrong.
         source: ManifestError,
     },
@@ -98,9 +98,9 @@ pub enum PullError {
     #[error("{reference} has no image for {platform}, only for {there}")]
     NoPlatform {
         /// Which index.
-        reference: Reference,
+        reference: String,
         /// What was asked for.
-        platform: Platform,
+        platform: String,
         /// What there is.
         there: String,
     },
@@ -108,15 +108,15 @@ pub enum PullError {
     #[error("{reference} is an image for {got}, not for {platform}")]
     WrongPlatform {
         /// Which image.
-        reference: Reference,
+        reference: String,
         /// What was asked for.
-        platform: Platform,
+        platform: String,
         /// What it is.
-        got: Platform,
+        got: String,
     },
     /// Several platforms, and none was asked for.
     #[error("{0} is an index of several platforms")]
-    Index(Reference),
+    Index(String),
 }
 
 impl From<HttpError> for PullError {
@@ -176,12 +176,12 @@ impl<'h> Registry<'h> {
     ) -> Result<Pulled, S::Error> {
         let (mut bytes, mut document) = self.document(&self.reference, None, sink)?;
         if let Document::Index(index) = &document {
-            let platform = platform.ok_or_else(|| PullError::Index(self.reference.clone()))?;
+            let platform = platform.ok_or_else(|| PullError::Index(self.reference.to_string()))?;
             let chosen = index
                 .choose(platform)
                 .ok_or_else(|| PullError::NoPlatform {
-                    reference: self.reference.clone(),
-                    platform: platform.clone(),
+                    reference: self.reference.to_string(),
+                    platform: platform.to_string(),
                     there: index
                         .manifests
                         .iter()
@@ -193,7 +193,7 @@ impl<'h> Registry<'h> {
             (bytes, document) = self.document(&reference, Some(chosen), sink)?;
         }
         let Document::Manifest(manifest) = document else {
-            return Err(PullError::Index(self.reference.clone()).into());
+            return Err(PullError::Index(self.reference.to_string()).into());
         };
         let config_bytes = self.config(&manifest, platform, sink)?;
         for layer in &manifest.layers {
@@ -216,7 +216,7 @@ impl<'h> Registry<'h> {
         sink: &S,
     ) -> Result<(Vec<u8>, Document), S::Error> {
         let invalid = |source| PullError::Manifest {
-            reference: reference.clone(),
+            reference: reference.to_string(),
             source,
         };
         if let Some(ManifestDigest(digest)) = reference.digest()
@@ -291,14 +291,14 @@ impl<'h> Registry<'h> {
             .map_err(PullError::from)?;
         let got: Platform =
             serde_json::from_slice(&bytes).map_err(|error| PullError::Manifest {
-                reference: self.reference.clone(),
+                reference: self.reference.to_string(),
                 source: ManifestError::Json(format!("its configuration: {error}")),
             })?;
         match platform {
             Some(platform) if !got.serves(platform) => Err(PullError::WrongPlatform {
-                reference: self.reference.clone(),
-                platform: platform.clone(),
-                got,
+                reference: self.reference.to_string(),
+                platform: platform.to_string(),
+                got: got.to_string(),
             }
             .into()),
             _ => Ok(bytes),
