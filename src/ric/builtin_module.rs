@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use crate::ffi::{Builtin, Function, Object, Python, Raised, Result};
 use crate::json::{self, Encoder};
-use crate::runtime_api::{Answer, Answered, Client};
+use crate::runtime_api::{Answered, Client};
 use crate::{paths, serve, system, version};
 
 /// The module's name.
@@ -50,7 +50,7 @@ pub static FUNCTIONS: [Function; 9] = [
     },
     Function {
         name: c"post",
-        doc: c"Posts what='response' or 'error' for an invocation; returns status and body.",
+        doc: c"Posts a 'response' or an 'error' for an invocation.",
         call: post,
     },
     Function {
@@ -82,6 +82,7 @@ static PARTS: [Part; 9] = [
         "context.py",
         [
             "make_context",
+            "parse_header",
             "LambdaContext",
             "ClientContext",
             "Client",
@@ -268,31 +269,20 @@ fn wait_next(py: Python, _arguments: &[Object]) -> Result<Object> {
     ])
 }
 
-fn answer(py: Python, answer: std::io::Result<Answer>) -> Result<Object> {
-    match answer {
-        Ok(answer) => py.tuple([
-            py.integer(i64::from(answer.status))?,
-            py.text(&answer.body)?,
-        ]),
-        Err(error) => Err(py.raise(Builtin::OSError, &error.to_string())),
-    }
-}
-
 fn post(py: Python, arguments: &[Object]) -> Result<Object> {
-    let what = argument(py, arguments, 0)?.to_string(py)?;
+    let is_error = argument(py, arguments, 0)?.to_string(py)? == "error";
     let answered = Answered {
         request_id: argument(py, arguments, 1)?.to_string(py)?,
         invocation_id: optional_text(py, arguments, 4)?,
     };
     let body = argument(py, arguments, 2)?.as_bytes(py)?;
     let detail = optional_text(py, arguments, 3)?.unwrap_or_default();
-    let result = with_client(py, |client| {
-        Ok(py.detached(|| match what.as_str() {
-            "error" => client.post_error(&answered, &detail, body),
-            _ => client.post_response(&answered, &detail, body),
-        }))
-    })?;
-    answer(py, result)
+    if is_error {
+        serve::post_error(py, &answered, &detail, body)?;
+    } else {
+        serve::post_response(py, &answered, &detail, body)?;
+    }
+    Ok(py.none())
 }
 
 fn post_alone(py: Python, arguments: &[Object]) -> Result<Object> {
@@ -309,7 +299,13 @@ fn post_alone(py: Python, arguments: &[Object]) -> Result<Object> {
             _ => client.restore_next(),
         }))
     })?;
-    answer(py, result)
+    match result {
+        Ok(answer) => py.tuple([
+            py.integer(i64::from(answer.status))?,
+            py.text(&answer.body)?,
+        ]),
+        Err(error) => Err(py.raise(Builtin::OSError, &error.to_string())),
+    }
 }
 
 /// Clears an exception that nobody can act on.

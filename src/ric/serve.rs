@@ -143,6 +143,20 @@ fn say(message: &str) {
     let _ = io::stdout().flush();
 }
 
+/// The official client's module if it is this image's and an agent has replaced some of its names.
+fn patched(py: Python) -> Result<Option<Object>> {
+    let Some(client) = py.imported("awslambdaric.lambda_runtime_client") else {
+        return Ok(None);
+    };
+    let Ok(check) = client.get(py, "_patched") else {
+        py.take_exception();
+        return Ok(None);
+    };
+    check
+        .call(py, &[])
+        .map(|module| (!module.is_none()).then_some(module))
+}
+
 struct Reply {
     content_type: &'static str,
     body: Vec<u8>,
@@ -151,8 +165,11 @@ struct Reply {
 impl Session {
     fn serve(&self, py: Python, invocation: &Invocation) -> Result<()> {
         self.announce(py, invocation)?;
+        if let Some(patched) = patched(py)? {
+            return self.serve_through(py, &patched, invocation);
+        }
         match self.invoke(py, invocation) {
-            Ok(reply) => self.post_reply(py, invocation, &reply),
+            Ok(reply) => post_response(py, &answered(invocation), reply.content_type, &reply.body),
             Err(Raised) => match py.take_exception() {
                 Some(exception) if exception.is(Builtin::Exception) => {
                     self.post_failure(py, invocation, &exception)
@@ -161,6 +178,24 @@ impl Session {
                 None => Ok(()),
             },
         }
+    }
+
+    /// Through the official client's names, some of which an agent has replaced.
+    fn serve_through(&self, py: Python, patched: &Object, invocation: &Invocation) -> Result<()> {
+        let arguments = [
+            self.handler.clone(),
+            py.text(&invocation.request_id)?,
+            py.bytes(&invocation.event)?,
+            py.text(&invocation.content_type)?,
+            py.optional_text(invocation.client_context.as_deref())?,
+            py.optional_text(invocation.cognito_identity.as_deref())?,
+            py.text(&invocation.function_arn)?,
+            py.integer(invocation.deadline)?,
+            py.optional_text(invocation.tenant_id.as_deref())?,
+            py.optional_text(invocation.invocation_id.as_deref())?,
+        ];
+        patched.call_method(py, "_serve", &arguments.each_ref())?;
+        Ok(())
     }
 
     /// Tells logging and the X-Ray SDK which invocation this is.
@@ -243,14 +278,6 @@ impl Session {
         fault().map_or_else(|raised| raised, |fault| py.restore(fault))
     }
 
-    fn post_reply(&self, py: Python, invocation: &Invocation, reply: &Reply) -> Result<()> {
-        let answered = answered(invocation);
-        let answer = with_client(py, |client| {
-            Ok(py.detached(|| client.post_response(&answered, reply.content_type, &reply.body)))
-        })?;
-        posted(py, answer, "Failed to post invocation response")
-    }
-
     fn post_failure(
         &self,
         py: Python,
@@ -275,12 +302,29 @@ impl Session {
         } else {
             "".into()
         };
-        let answered = answered(invocation);
-        let answer = with_client(py, |client| {
-            Ok(py.detached(|| client.post_error(&answered, &cause, &body)))
-        })?;
-        posted(py, answer, "Failed to post invocation error")
+        post_error(py, &answered(invocation), &cause, &body)
     }
+}
+
+/// Posts a result. Raises RuntimeError if the Runtime API refuses it for good.
+pub fn post_response(
+    py: Python,
+    answered: &Answered,
+    content_type: &str,
+    body: &[u8],
+) -> Result<()> {
+    let answer = with_client(py, |client| {
+        Ok(py.detached(|| client.post_response(answered, content_type, body)))
+    })?;
+    posted(py, answer, "Failed to post invocation response")
+}
+
+/// Posts an error. Raises as [`post_response`] does.
+pub fn post_error(py: Python, answered: &Answered, xray_cause: &str, body: &[u8]) -> Result<()> {
+    let answer = with_client(py, |client| {
+        Ok(py.detached(|| client.post_error(answered, xray_cause, body)))
+    })?;
+    posted(py, answer, "Failed to post invocation error")
 }
 
 fn answered(invocation: &Invocation) -> Answered {

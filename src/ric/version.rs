@@ -1,5 +1,7 @@
 //! What depends on the version of Python.
 
+use std::sync::OnceLock;
+
 use crate::{ffi, system};
 
 /// `3.13.5`
@@ -26,11 +28,9 @@ pub fn short() -> String {
 
 /// The number after `3.`
 pub fn minor() -> u32 {
-    full()
-        .split('.')
-        .nth(1)
-        .and_then(|minor| minor.parse().ok())
-        .unwrap_or_default()
+    static MINOR: OnceLock<u32> = OnceLock::new();
+    let parse = || full().split('.').nth(1)?.parse().ok();
+    *MINOR.get_or_init(|| parse().unwrap_or_default())
 }
 
 /// Whether JSON escapes everything outside ASCII. The environment decides, not the interpreter, as in the official client.

@@ -1,6 +1,7 @@
 //! Python objects to JSON text.
 
 use crate::ffi::{Builtin, Kind, Object, Python, Raised, Result};
+use crate::version;
 
 /// Whether characters outside ASCII are escaped. Python 3.12 and later on Lambda leave them as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,9 +46,12 @@ impl Writer {
             }
             _ => {
                 let py = self.py;
-                py.deeper(c" while calling a Python object", || {
-                    self.container(object, kind)
-                })
+                // simplejson runs into the limit at another place since 3.12.
+                let place = match version::minor() {
+                    12.. => c" while calling a Python object",
+                    _ => c" while encoding a JSON object",
+                };
+                py.deeper(place, || self.container(object, kind))
             }
         }
     }

@@ -121,7 +121,7 @@ def _take_w3c(client_context):
     return {name: fields[name] for name in W3C_FIELDS if isinstance(fields.get(name), str)}
 
 
-def _parse_header(text, name):
+def parse_header(text, name):
     if not text:
         return None
     import json
@@ -139,8 +139,8 @@ def make_context(request_id, client_context, cognito_identity, deadline, functio
     """The context of an invocation whose headers are still text."""
     return LambdaContext(
         request_id,
-        _parse_header(client_context, "Client Context"),
-        _parse_header(cognito_identity, "Cognito Identity"),
+        parse_header(client_context, "Client Context"),
+        parse_header(cognito_identity, "Cognito Identity"),
         deadline,
         function_arn,
         tenant_id,

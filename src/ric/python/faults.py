@@ -142,8 +142,14 @@ def init_failed(error, tb):
 
     description = describe(error, tb)
     logging.warning(WARNING)
-    log_error(description)
-    call_runtime("init/error", 202, description["errorType"], description)
+    client = sys.modules.get("awslambdaric.lambda_runtime_client")
+    agent = client._patched() if hasattr(client, "_patched") else None
+    if agent:
+        agent.log_error(description, log_sink())
+        agent._current_client().post_init_error(description)
+    else:
+        log_error(description)
+        call_runtime("init/error", 202, description["errorType"], description)
     sys.exit(1)
 
 

@@ -85,10 +85,7 @@ fn events_are_read_as_simplejson_reads_them() {
             b"\xff",
             "! 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
         ),
-        (
-            long.as_bytes(),
-            "! Exceeds the limit (4300 digits) for integer string conversion: value has 4301 digits",
-        ),
+        (long.as_bytes(), "! Exceeds the limit (4300"),
     ];
     let source = "def handler(event, context):\n    return repr(event).encode('utf-8', 'backslashreplace')\n";
     let Some(mut f) = function(source) else {

@@ -4,6 +4,7 @@
 //! `RIC_TEST_EXECUTABLE=/…/var/runtime/bootstrap` tests an executable that exists; otherwise one is built against the
 //! shared libpython of `RIC_TEST_PYTHON`, of `python3` or of a pyenv version. Without any of them nothing is tested, loudly.
 
+mod agents;
 mod emulator;
 mod entry;
 mod errors;

@@ -1,0 +1,5 @@
+"""The JSON format of log lines."""
+
+from _lambda_ric import JsonFormatter
+
+__all__ = ["JsonFormatter"]
