@@ -75,7 +75,7 @@ impl<'s> Origins<'s> {
     pub(super) fn new(store: &'s Store) -> Self {
         Self {
             store,
-            urls: Urls::default(),
+            urls: Urls::new(),
             apt: Apt::new(store),
             down: Mutex::default(),
         }
@@ -95,7 +95,7 @@ impl<'s> Origins<'s> {
         let transfer = self.store.progress().transfer(name, artifact.size);
         transfer.from(&origin.to_string());
         let path = match origin {
-            Origin::Oci(reference) => image::fetch(
+            Origin::Oci { reference, arch } => image::fetch(
                 self.store,
                 &self.urls,
                 reference,
@@ -153,7 +153,7 @@ impl<'s> Origins<'s> {
                 std::io::copy(&mut file, &mut copy).map_err(StoreError::from)?;
                 Ok(())
             }
-            Origin::Oci(_) => Err(Reason::Unusable("an image is not a file".to_owned())),
+            Origin::Oci { .. } => Err(Reason::Unusable("an image is not a file".to_owned())),
         }
     }
 
@@ -210,7 +210,7 @@ impl Origin {
                 suite,
                 arch,
             } => &[package, version, suite, arch],
-            Self::Url(_) | Self::Oci(_) | Self::File(_) => &[],
+            Self::Url(_) | Self::Oci { .. } | Self::File(_) => &[],
         };
         let plain = |c: char| c.is_ascii_alphanumeric() || "._+-~:".contains(c);
         let odd = words.iter().find(|word| {

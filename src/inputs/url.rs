@@ -3,23 +3,46 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use oci::registry::{Get, Http, HttpError, TransferError, Url, download, host};
+use oci::registry::{Get, Http, HttpError, HttpOptions, TransferError, Url, download, host};
 
 use super::Artifact;
 use super::origins::Reason;
 use super::progress::Transfer;
 
-/// The client, and the hosts that it could not reach.
-#[derive(Default)]
+/// How long to wait for a connection where several hosts did not answer: nothing leaves this network, it seems.
+const HASTY_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The clients, and the hosts that they could not reach.
 pub(super) struct Urls {
-    http: Http,
+    patient: Http,
+    hasty: Http,
     unreachable: Mutex<BTreeMap<String, String>>,
 }
 
 impl Urls {
+    pub(super) fn new() -> Self {
+        Self {
+            patient: Http::default(),
+            hasty: Http::new(HttpOptions {
+                connect_timeout: HASTY_TIMEOUT,
+                ..HttpOptions::default()
+            }),
+            unreachable: Mutex::default(),
+        }
+    }
+
     pub(super) fn http(&self) -> &Http {
-        &self.http
+        let unreachable = self
+            .unreachable
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if unreachable.len() < 2 {
+            &self.patient
+        } else {
+            &self.hasty
+        }
     }
 
     /// Fills `part`, which may hold the beginning.
@@ -34,14 +57,15 @@ impl Urls {
             Url::parse(url).map_err(|_| TransferError::from(HttpError::Address(url.to_owned())))?;
         let get = Get::new(url);
         self.while_reachable(&host(&get.url), || {
+            let http = self.http();
             let mut open = |from| {
-                self.http.get(&Get {
+                http.get(&Get {
                     from,
                     ..get.clone()
                 })
             };
             let mut hear = |bytes| transfer.at(bytes);
-            let (options, digest) = (self.http.options(), &artifact.sha256);
+            let (options, digest) = (http.options(), &artifact.sha256);
             Ok(download(
                 options,
                 digest,

@@ -326,12 +326,13 @@ fn next_hop(url: &Url, headers: &HeaderMap) -> Result<Url, HttpError> {
 
 fn failure(url: &Url, error: &reqwest::Error) -> HttpError {
     let host = host(url);
-    let reason = deepest(error);
+    let reason = match (error.is_connect(), error.is_timeout()) {
+        (true, true) => "no connection in time".to_owned(),
+        (false, true) => "no answer in time".to_owned(),
+        (_, false) => deepest(error),
+    };
     if error.is_connect() {
         HttpError::Unreachable { host, reason }
-    } else if error.is_timeout() {
-        let reason = "no answer in time".to_owned();
-        HttpError::Broken { host, reason }
     } else {
         HttpError::Broken { host, reason }
     }
