@@ -80,9 +80,7 @@ fn wait(
                 std::thread::sleep(PATIENCE / 20)
             }
             Err(TryLockError::WouldBlock) => {
-                progress.note(&format!(
-                    "waiting for {key}: another build is working on it"
-                ));
+                progress.note(&format!("waiting for {key}, which is in use"));
                 return block(file);
             }
             Err(TryLockError::Error(error)) => return Err(error),

@@ -5,6 +5,8 @@ use std::fmt;
 use super::StoreError;
 use super::origins::Reason;
 
+const INSTALL: &str = "apt-get install ";
+
 /// Inputs are missing.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
@@ -73,6 +75,7 @@ impl Tried {
             .collect();
         advice.sort();
         advice.dedup();
+        let mut advice = one_install(advice);
         if let Some(changed) = self
             .inputs
             .iter()
@@ -129,6 +132,21 @@ impl fmt::Display for Tried {
         }
         Ok(())
     }
+}
+
+/// Several `apt-get install` as one.
+fn one_install(advice: Vec<String>) -> Vec<String> {
+    let (installs, mut others): (Vec<String>, Vec<String>) = advice
+        .into_iter()
+        .partition(|line| line.starts_with(INSTALL));
+    let packages: Vec<&str> = installs
+        .iter()
+        .filter_map(|line| line.strip_prefix(INSTALL))
+        .collect();
+    if !packages.is_empty() {
+        others.insert(0, format!("{INSTALL}{}", packages.join(" ")));
+    }
+    others
 }
 
 fn line(f: &mut fmt::Formatter, first: &mut bool) -> fmt::Result {

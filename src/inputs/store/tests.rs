@@ -194,7 +194,7 @@ fn a_blob_is_downloaded_once_and_waiting_is_said_once() {
     assert_eq!(
         *lines.lock().unwrap(),
         [format!(
-            "waiting for blob-{}: another build is working on it",
+            "waiting for blob-{}, which is in use",
             digest.hex()
         )]
     );
