@@ -2,11 +2,10 @@
 
 use oci::image::{ImageBuilder, Platform, RunConfig};
 use oci::tree::TreeError;
-use oci::{Digest, Epoch, Image, ImagePath, Layer, LayerDigest, LayerWriter, Tree};
-use serde::{Deserialize, Serialize};
+use oci::{Digest, Epoch, Image, ImagePath, Layer, LayerWriter, Tree};
 
 use crate::arch::Arch;
-use crate::build::{Base, BuildError, Fallback, Output, Parts, Workshop};
+use crate::build::{Base, BuildError, Fallback, Parts, StoredLayer, Workshop};
 use crate::lock::Lock;
 use crate::recipe::{Recipe, minor_of};
 
@@ -30,19 +29,6 @@ pub struct Contents<'a> {
     pub fallbacks: &'a [Fallback],
 }
 
-/// A layer in the store.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Stored {
-    digest: LayerDigest,
-    size: u64,
-}
-
-impl Output for Stored {
-    fn blobs(&self) -> Vec<Digest> {
-        vec![self.digest.0]
-    }
-}
-
 /// The folder of a step's output that is the image's root; the whole output without one.
 type Part<'a> = (Digest, Option<&'a str>);
 
@@ -62,33 +48,26 @@ impl Contents<'_> {
 
     /// Writes the layers that are not in the store yet, and the image's documents.
     pub fn assemble(&self, workshop: &Workshop) -> Result<Image, BuildError> {
-        let blobs = workshop.blobs();
-        let media_type = oci::media_type::LAYER_GZIP;
-        let layer = |digest: LayerDigest, size, media_type: &str| {
-            Layer::from_blob(&blobs.join(digest.0.hex()), digest, size, media_type)
-        };
         let mut builder = ImageBuilder::new(Platform::linux(self.arch.name()), self.epoch);
-        let base: Vec<Layer> = self
-            .base
-            .layers
-            .iter()
-            .map(|(digest, size, kind)| layer(*digest, *size, kind))
-            .collect::<Result<_, _>>()?;
+        let base = self.base.layers.iter().map(|stored| workshop.layer(stored));
+        let base: Vec<Layer> = base.collect::<Result<_, _>>()?;
         builder = match &self.base.config {
-            Some(config) => builder.base(base, &fs_err::read(blobs.join(config.hex()))?)?,
-            None => base.into_iter().fold(builder, |builder, layer| {
-                builder.layer(layer, &format!("base: {}", self.base.title))
-            }),
+            Some(config) => {
+                let config = fs_err::read(workshop.blobs().join(config.hex()))?;
+                builder.base(base, &config)?
+            }
+            None => {
+                let created_by = format!("base: {}", self.base.title);
+                base.into_iter()
+                    .fold(builder, |builder, layer| builder.layer(layer, &created_by))
+            }
         };
         for (name, parts) in self.plan() {
-            let key = Digest::of(
-                &serde_json::to_vec(&("layer 1", &parts, self.epoch.seconds()))
-                    .expect("a key is plain data"),
-            );
-            let stored = workshop.once(&key, &format!("{name} layer"), || {
-                write_layer(&parts, self.epoch, workshop)
-            })?;
-            builder = builder.layer(layer(stored.digest, stored.size, media_type)?, name);
+            let key = ("layer 1", &parts, self.epoch.seconds());
+            let key = Digest::of(&serde_json::to_vec(&key).expect("a key is plain data"));
+            let write = || write_layer(&parts, self.epoch, workshop);
+            let stored = workshop.once(&key, &format!("{name} layer"), write)?;
+            builder = builder.layer(workshop.layer(&stored)?, name);
         }
         let labels = self.labels();
         for (key, value) in &labels {
@@ -174,7 +153,11 @@ fn run_config() -> RunConfig {
     }
 }
 
-fn write_layer(parts: &[Part], epoch: Epoch, workshop: &Workshop) -> Result<Stored, BuildError> {
+fn write_layer(
+    parts: &[Part],
+    epoch: Epoch,
+    workshop: &Workshop,
+) -> Result<StoredLayer, BuildError> {
     let mut layer = Tree::new();
     for (output, folder) in parts {
         let tree = workshop.tree(output)?;
@@ -186,10 +169,7 @@ fn write_layer(parts: &[Part], epoch: Epoch, workshop: &Workshop) -> Result<Stor
     }
     layer.forget_times();
     let layer = LayerWriter::new(&workshop.blobs(), epoch, workshop.jobs()).write(&layer)?;
-    Ok(Stored {
-        digest: layer.digest(),
-        size: layer.size(),
-    })
+    Ok(StoredLayer::from(&layer))
 }
 
 /// A folder of a tree as a tree of its own.

@@ -3,13 +3,13 @@
 use std::io::Read;
 
 use oci::registry::Manifest;
-use oci::{Digest, Epoch, ImagePath, LayerDigest, LayerWriter, Tree};
+use oci::{Digest, Epoch, ImagePath, LayerWriter, Tree};
 use serde::{Deserialize, Serialize};
 
 use super::BuildError;
 use super::inputs::BaseInputs;
 use super::standin;
-use super::workshop::{Output, Workshop};
+use super::workshop::{Output, StoredLayer, Workshop};
 use crate::arch::Arch;
 use crate::inputs::decompress;
 use crate::lock::LockedBase;
@@ -23,8 +23,8 @@ pub struct Base {
     pub reference: String,
     /// What the base was made from, when that is one thing.
     pub digest: Option<Digest>,
-    /// The layers, lowest first: digest, size and media type.
-    pub layers: Vec<(LayerDigest, u64, String)>,
+    /// The layers, lowest first.
+    pub layers: Vec<StoredLayer>,
     /// An image's configuration, whose history is kept.
     pub config: Option<Digest>,
 }
@@ -33,7 +33,7 @@ impl Output for Base {
     fn blobs(&self) -> Vec<Digest> {
         self.layers
             .iter()
-            .map(|(digest, ..)| digest.0)
+            .map(|layer| layer.digest.0)
             .chain(self.config)
             .collect()
     }
@@ -121,19 +121,20 @@ impl Base {
             BaseInputs::System { fetched, .. } => {
                 let reference = fetched.artifact.origins[0].to_string();
                 if let Ok(manifest) = Manifest::parse(&fs_err::read(&fetched.path)?) {
-                    let root = workshop.merge(&manifest, scratch.path())?;
-                    check(&root, locked, arch)?;
-                    let layers = manifest
-                        .layers
-                        .iter()
-                        .map(|d| (LayerDigest(d.digest), d.size, d.media_type.clone()));
+                    let layers = workshop.layers_of(&manifest)?;
+                    check(
+                        &oci::root::root_tree(&layers, scratch.path())?,
+                        locked,
+                        arch,
+                    )?;
+                    let layers = layers.iter().map(StoredLayer::from).collect();
                     let config = Some(manifest.config.digest);
                     let digest = Some(fetched.artifact.sha256);
                     return Ok(Self {
                         title,
                         reference,
                         digest,
-                        layers: layers.collect(),
+                        layers,
                         config,
                     });
                 }
@@ -153,7 +154,7 @@ impl Base {
         let layer = LayerWriter::new(&workshop.blobs(), epoch, workshop.jobs())
             .keep_times()
             .write(&root)?;
-        let layers = vec![(layer.digest(), layer.size(), layer.media_type().to_owned())];
+        let layers = vec![StoredLayer::from(&layer)];
         Ok(Self {
             title,
             reference,

@@ -17,4 +17,4 @@ pub use error::{BuildError, Feature};
 pub use inputs::{Fallback, Inputs};
 pub use pipeline::{Parts, run};
 pub use sandbox::{PROGRAM as SANDBOX_PROGRAM, Sandbox};
-pub use workshop::{Done, Output, Workshop};
+pub use workshop::{Done, Output, StoredLayer, Workshop};

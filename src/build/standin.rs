@@ -146,14 +146,14 @@ fn configure(root: &mut Tree) -> Result<(), BuildError> {
         path("etc/localtime"),
         Entry::symlink("/usr/share/zoneinfo/Etc/UTC"),
     )?;
-    root.insert(path("usr/bin/awk"), Entry::symlink("gawk"))?;
+    root.insert(path("usr/bin/awk"), Entry::symlink("mawk"))?;
     for (folder, mode) in [
         ("tmp", 0o1777),
         ("var/tmp", 0o1777),
         ("proc", 0o555),
         ("sys", 0o555),
         ("dev", 0o755),
-        ("root", 0o700),
+        ("root", 0o755),
     ] {
         root.insert(path(folder), Entry::dir(mode))?;
     }

@@ -1,15 +1,15 @@
 //! What steps share: the store, the number of hands, and the account of what was done.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use oci::registry::Manifest;
+use oci::registry::{Descriptor, Manifest};
 use oci::tar_writer::{Times, write_tar};
-use oci::{Digest, Epoch, Layer, LayerDigest, Tree};
-use serde::Serialize;
+use oci::{DiffId, Digest, Epoch, Layer, LayerDigest, Tree};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::BuildError;
 use super::sandbox;
@@ -44,6 +44,33 @@ pub trait Output: Serialize + DeserializeOwned {
 impl Output for Digest {
     fn blobs(&self) -> Vec<Digest> {
         vec![*self]
+    }
+}
+
+/// A layer in the store.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct StoredLayer {
+    /// Of the blob.
+    pub digest: LayerDigest,
+    /// Of the tar in it.
+    pub diff_id: DiffId,
+    /// Of the blob, in bytes.
+    pub size: u64,
+}
+
+impl From<&Layer> for StoredLayer {
+    fn from(layer: &Layer) -> Self {
+        Self {
+            digest: layer.digest(),
+            diff_id: layer.diff_id(),
+            size: layer.size(),
+        }
+    }
+}
+
+impl Output for StoredLayer {
+    fn blobs(&self) -> Vec<Digest> {
+        vec![self.digest.0]
     }
 }
 
@@ -142,24 +169,37 @@ impl<'a> Workshop<'a> {
         Ok(writer.finish()?.0)
     }
 
-    /// The root file system of an image whose blobs are in the store; `scratch` receives its tars and must outlive it.
-    pub fn merge(&self, manifest: &Manifest, scratch: &Path) -> Result<Tree, BuildError> {
-        let mut layers = Vec::new();
-        for described in &manifest.layers {
-            let digest = described.digest;
+    /// The layers of an image whose blobs are in the store, lowest first.
+    pub fn layers_of(&self, manifest: &Manifest) -> Result<Vec<Layer>, BuildError> {
+        let layer = |described: &Descriptor| {
+            let Descriptor {
+                digest,
+                size,
+                media_type,
+            } = described;
             let path = self
                 .store
-                .blob(&digest)?
-                .ok_or(BuildError::Vanished(digest))?;
-            let layer = Layer::from_blob(
+                .blob(digest)?
+                .ok_or(BuildError::Vanished(*digest))?;
+            Ok(Layer::from_blob(
                 &path,
-                LayerDigest(digest),
-                described.size,
-                &described.media_type,
-            );
-            layers.push(layer?);
-        }
-        Ok(oci::root::root_tree(&layers, scratch)?)
+                LayerDigest(*digest),
+                *size,
+                media_type,
+            )?)
+        };
+        manifest.layers.iter().map(layer).collect()
+    }
+
+    /// A layer that was stored before.
+    pub fn layer(&self, stored: &StoredLayer) -> Result<Layer, BuildError> {
+        let path = self.blobs().join(stored.digest.0.hex());
+        Ok(Layer::recorded(
+            &path,
+            stored.digest,
+            stored.diff_id,
+            stored.size,
+        )?)
     }
 
     /// Runs bubblewrap with these arguments; everything it says goes to the step's log.

@@ -64,22 +64,14 @@ pub enum Format {
     Json,
 }
 
-/// Which recipe, and how it is changed.
+/// `imgbuild build`.
 #[derive(Debug, Args)]
-pub struct Selection {
+pub struct Build {
     /// A recipe's name (see `imgbuild list`) or the path of a recipe file
     pub recipe: String,
     /// Replace one key of the recipe, as in python.version=3.13.15
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub set: Vec<(String, String)>,
-}
-
-/// `imgbuild build`.
-#[derive(Debug, Args)]
-pub struct Build {
-    /// What to build.
-    #[command(flatten)]
-    pub selection: Selection,
     /// The folder that receives the OCI layout `RECIPE`
     #[arg(long, short, value_name = "DIR", default_value = "dist")]
     pub output: PathBuf,

@@ -13,7 +13,7 @@
 //! A host, and a tool like pip, that could not be reached is not asked again by the same [`Fetcher`].
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -25,7 +25,8 @@ use serde::{Deserialize, Serialize};
 use super::mirror::Mirrors;
 use super::origins::{Origins, Reason};
 use super::unavailable::{Attempt, FetchError, Unavailable};
-use super::{Artifact, Input, Origin, Store, StoreError};
+use super::{Artifact, Input, Origin, Store, StoreError, image};
+use crate::arch::Arch;
 
 /// How to fetch.
 #[derive(Clone, Debug)]
@@ -239,24 +240,36 @@ impl<'s> Fetcher<'s> {
         artifact: &Artifact,
         attempts: &mut Vec<Attempt>,
     ) -> Result<Option<(PathBuf, Source)>, StoreError> {
-        let image = artifact
-            .origins
-            .iter()
-            .any(|origin| matches!(origin, Origin::Oci(_)));
         let found = match self.store.blob(&artifact.sha256)? {
             Some(path) => Some((path, Source::Store)),
             None => self.mirrors.find(self.store, artifact, attempts)?,
         };
-        match found {
-            Some((path, _)) if image && !self.image_is_whole(&path)? => Ok(None),
-            found => Ok(found),
+        let arch = artifact.origins.iter().find_map(|origin| match origin {
+            Origin::Oci { arch, .. } => Some(*arch),
+            _ => None,
+        });
+        match (found, arch) {
+            (Some((path, source)), Some(arch)) => {
+                Ok(self.whole_image(&path, arch)?.map(|path| (path, source)))
+            }
+            (found, _) => Ok(found),
         }
     }
 
-    /// Whether the blobs that a manifest names are at hand.
-    fn image_is_whole(&self, manifest: &std::path::Path) -> Result<bool, StoreError> {
-        let Ok(manifest) = oci::registry::Manifest::parse(&fs::read(manifest)?) else {
-            return Ok(false);
+    /// The image's manifest when all blobs are at hand; `document` is the manifest or an index that leads to it.
+    fn whole_image(&self, document: &Path, arch: Arch) -> Result<Option<PathBuf>, StoreError> {
+        let mut document = document.to_owned();
+        if let Ok(index) = oci::registry::Index::parse(&fs::read(&document)?) {
+            let Some(chosen) = index.choose(&image::platform(arch)) else {
+                return Ok(None);
+            };
+            match self.store.blob(&chosen.digest)? {
+                Some(path) => document = path,
+                None => return Ok(None),
+            }
+        }
+        let Ok(manifest) = oci::registry::Manifest::parse(&fs::read(&document)?) else {
+            return Ok(None);
         };
         for descriptor in manifest.blobs() {
             let there = self.store.blob(&descriptor.digest)?.is_some()
@@ -265,10 +278,10 @@ impl<'s> Fetcher<'s> {
                     .find_blob(self.store, &descriptor.digest)?
                     .is_some();
             if !there {
-                return Ok(false);
+                return Ok(None);
             }
         }
-        Ok(true)
+        Ok(Some(document))
     }
 
     /// The artifact from the first of its origins that has it.

@@ -3,13 +3,14 @@
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
-use oci::registry::{BlobSink, PullError, Reference, Registry};
+use oci::registry::{BlobSink, Platform, PullError, Reference, Registry};
 use oci::{Digest, ManifestDigest};
 
 use super::origins::Reason;
 use super::progress::Transfer;
 use super::url::Urls;
 use super::{Store, StoreError};
+use crate::arch::Arch;
 
 struct Sink<'a> {
     store: &'a Store,
@@ -23,22 +24,34 @@ pub(super) fn fetch(
     store: &Store,
     urls: &Urls,
     reference: &str,
-    manifest: &Digest,
+    arch: Arch,
+    pinned: &Digest,
     transfer: &Transfer,
 ) -> Result<PathBuf, Reason> {
     let reference: Reference = reference
         .parse()
         .map_err(|error| Reason::Unusable(format!("{error}")))?;
-    let reference = reference.with_digest(ManifestDigest(*manifest));
+    let reference = reference.with_digest(ManifestDigest(*pinned));
     let registry = Registry::new(urls.http(), reference, None, false)?;
     let sink = Sink {
         store,
         transfer,
         under_way: Cell::default(),
     };
-    urls.while_reachable(&registry.host(), || registry.pull(None, &sink))?;
-    let stored = store.blob(manifest)?;
-    stored.ok_or_else(|| Reason::NoFile("the registry", manifest.to_string()))
+    let platform = platform(arch);
+    let pulled =
+        urls.while_reachable(&registry.host(), || registry.pull(Some(&platform), &sink))?;
+    let stored = store.blob(&pulled.digest.0)?;
+    stored.ok_or_else(|| Reason::NoFile("the registry", pulled.digest.to_string()))
+}
+
+/// Linux on an architecture.
+pub(super) fn platform(arch: Arch) -> Platform {
+    Platform {
+        os: "linux".to_owned(),
+        architecture: arch.name().to_owned(),
+        variant: None,
+    }
 }
 
 impl BlobSink for Sink<'_> {

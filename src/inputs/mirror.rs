@@ -83,7 +83,7 @@ fn hex_names(digest: &Digest) -> Vec<String> {
 fn usual_name(origin: &Origin) -> Option<String> {
     let name = match origin {
         Origin::Url(url) => url.split(['?', '#']).next()?.rsplit('/').next()?.to_owned(),
-        Origin::Oci(_) => return None,
+        Origin::Oci { .. } => return None,
         Origin::Wheel { filename, .. } => filename.clone(),
         Origin::Crate { name, version } => format!("{name}-{version}.crate"),
         Origin::DebianSource { file, .. } => file.clone(),

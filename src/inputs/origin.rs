@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use oci::Digest;
 use serde::{Deserialize, Serialize};
 
+use crate::arch::Arch;
+
 /// One thing that a build needs: a source tarball, a wheel, a base image.
 ///
 /// The artifacts stand in the order to try. The first is what the recipe asks for; one with another `version` is a
@@ -44,7 +46,12 @@ pub enum Origin {
     /// An https (or http) address, resumed with Range.
     Url(String),
     /// An image in a registry, by digest: `registry/repository@sha256:…`.
-    Oci(String),
+    Oci {
+        /// Where, and which bytes: those of an image's manifest, or of an index.
+        reference: String,
+        /// Which image of an index.
+        arch: Arch,
+    },
     /// A Python wheel, through pip.
     Wheel {
         /// The distribution's name.
@@ -91,7 +98,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Self::Url(url) => f.write_str(url),
-            Self::Oci(reference) => write!(f, "image {reference}"),
+            Self::Oci { reference, arch } => write!(f, "image {reference} ({arch})"),
             Self::Wheel { name, version, .. } => write!(f, "wheel {name} {version}"),
             Self::Crate { name, version } => write!(f, "crate {name} {version}"),
             Self::DebianSource {

@@ -99,6 +99,7 @@ impl<'s> Origins<'s> {
                 self.store,
                 &self.urls,
                 reference,
+                *arch,
                 &artifact.sha256,
                 &transfer,
             )?,

@@ -208,7 +208,10 @@ impl Resolver<'_> {
                     sha256: digest.ok_or_else(missing)?,
                     size: None,
                     subdir: None,
-                    origins: vec![Origin::Oci(image.reference.clone())],
+                    origins: vec![Origin::Oci {
+                        reference: image.reference.clone(),
+                        arch,
+                    }],
                 });
             }
             if let Some(rootfs) = &definition.rootfs {

@@ -1,18 +1,18 @@
 //! OCI layouts: an image as a folder. Written so that a reader sees the old image or the new one, whenever the writer
 //! is killed; read with every byte verified.
 
-use std::collections::BTreeMap;
+mod write;
+
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
-use serde::Serialize;
 
-use crate::blob;
 use crate::digest::{Digest, InvalidDigest, LayerDigest, ManifestDigest};
-use crate::image::{self, Image, Platform};
+use crate::image::{Image, Platform};
 use crate::layer::{Layer, LayerError};
 use crate::media_type;
+pub(crate) use write::index_json;
 
 const MARKER: &str = "oci-layout";
 const INDEX: &str = "index.json";
@@ -124,28 +124,6 @@ impl LayoutError {
 }
 
 impl Layout {
-    /// Writes an image as the only one of a layout. `dir` may be missing, empty, or a layout, whose image is then
-    /// replaced: first the new blobs are added, then the index is exchanged, last the old blobs are removed. Layer
-    /// blobs are hard-linked where the file system can.
-    ///
-    /// Takes a lock on the folder around `dir`: writers in one folder wait for each other.
-    pub fn write(dir: &Path, image: &Image, reference: &str) -> Result<Self, LayoutError> {
-        let around = blob::parent(dir);
-        fs_err::create_dir_all(around).map_err(io_error("make", around))?;
-        let _lock = lock(around)?;
-        let layout = Self {
-            dir: dir.to_owned(),
-        };
-        if dir.join(MARKER).is_file() {
-            layout.replace(image, reference)?;
-        } else if is_free(dir)? {
-            create(dir, around, image, reference)?;
-        } else {
-            return Err(LayoutError::NotALayout(dir.to_owned()));
-        }
-        Ok(layout)
-    }
-
     /// Opens a layout; documents and blobs are verified when they are read.
     pub fn open(dir: &Path) -> Result<Self, LayoutError> {
         if !dir.join(MARKER).is_file() || !dir.join(INDEX).is_file() {
@@ -182,6 +160,28 @@ impl Layout {
     /// The index's bytes.
     pub fn index_bytes(&self) -> Result<Vec<u8>, LayoutError> {
         read_capped(&self.dir.join(INDEX), MAX_DOCUMENT)
+    }
+
+    /// Whether the layout holds exactly this image under this name, byte for byte.
+    pub fn holds(&self, image: &Image, reference: &str) -> Result<bool, LayoutError> {
+        if self.manifest_digest()? != image.manifest_digest()
+            || self.reference()?.as_deref() != Some(reference)
+        {
+            return Ok(false);
+        }
+        let layers = image.layers().iter().map(|layer| layer.digest().0);
+        let documents = [image.manifest_digest().0, image.config_digest().0];
+        for digest in layers.chain(documents) {
+            let path = self.blob_path(digest);
+            let Ok(file) = fs_err::File::open(&path) else {
+                return Ok(false);
+            };
+            let (got, _) = Digest::of_reader(file).map_err(io_error("read", &path))?;
+            if got != digest {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The descriptor of the layout's only image.
@@ -275,114 +275,6 @@ impl Layout {
             source,
         })
     }
-
-    /// Exchanges the image of an existing layout. The index's rename is the one step that counts.
-    fn replace(&self, image: &Image, reference: &str) -> Result<(), LayoutError> {
-        put_blobs(&self.dir, image)?;
-        put(&self.dir.join(INDEX), &index_of(image, reference))?;
-        for name in self.blobs()? {
-            if !blobs_of(image).any(|digest| name == digest.hex()) {
-                let path = self.dir.join(BLOBS).join(name);
-                fs_err::remove_file(&path).map_err(io_error("remove", &path))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Makes the layout beside its place and moves it there.
-fn create(dir: &Path, around: &Path, image: &Image, reference: &str) -> Result<(), LayoutError> {
-    let prefix = format!(
-        ".{}.partial-",
-        dir.file_name().unwrap_or_default().to_string_lossy()
-    );
-    // Left by a writer that was killed: a living one would hold the lock.
-    let list = io_error("list", around);
-    for entry in fs_err::read_dir(around).map_err(&list)? {
-        let entry = entry.map_err(&list)?;
-        if entry.file_name().to_string_lossy().starts_with(&prefix) {
-            let path = entry.path();
-            fs_err::remove_dir_all(&path).map_err(io_error("remove", &path))?;
-        }
-    }
-    let temporary = tempfile::Builder::new()
-        .prefix(&prefix)
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        .tempdir_in(around)
-        .map_err(io_error("write to", around))?;
-    put_blobs(temporary.path(), image)?;
-    put(&temporary.path().join(MARKER), MARKER_BYTES)?;
-    put(&temporary.path().join(INDEX), &index_of(image, reference))?;
-    fs_err::rename(temporary.path(), dir).map_err(io_error("write", dir))?;
-    // It is no longer under its temporary name.
-    let _ = temporary.keep();
-    blob::sync_dir(around).map_err(io_error("write", around))
-}
-
-fn put_blobs(dir: &Path, image: &Image) -> Result<(), LayoutError> {
-    let blobs = dir.join(BLOBS);
-    fs_err::create_dir_all(&blobs).map_err(io_error("make", &blobs))?;
-    for layer in image.layers() {
-        let to = blobs.join(layer.digest().0.hex());
-        link_or_copy(layer.path(), &to).map_err(io_error("write", &to))?;
-    }
-    for bytes in [image.config(), image.manifest()] {
-        put(&blobs.join(Digest::of(bytes).hex()), bytes)?;
-    }
-    blob::sync_dir(&blobs).map_err(io_error("write", &blobs))
-}
-
-/// Gives a finished file a second name, or copies it where that is not possible. Replaces what is there: its bytes
-/// are not known.
-fn link_or_copy(from: &Path, to: &Path) -> io::Result<()> {
-    let same = |a: &Path, b: &Path| -> io::Result<bool> {
-        use std::os::unix::fs::MetadataExt;
-        let (a, b) = (fs_err::metadata(a)?, fs_err::metadata(b)?);
-        Ok((a.dev(), a.ino()) == (b.dev(), b.ino()))
-    };
-    if to.exists() && same(from, to)? {
-        return Ok(());
-    }
-    let name = to.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = to.with_file_name(format!(".{name}"));
-    if temporary.exists() {
-        fs_err::remove_file(&temporary)?;
-    }
-    if fs_err::hard_link(from, &temporary).is_ok() {
-        return fs_err::rename(&temporary, to);
-    }
-    let mut copy = tempfile::NamedTempFile::new_in(blob::parent(to))?;
-    io::copy(fs_err::File::open(from)?.file_mut(), copy.as_file_mut())?;
-    blob::commit(copy, to)
-}
-
-fn put(path: &Path, bytes: &[u8]) -> Result<(), LayoutError> {
-    blob::write(path, bytes).map_err(io_error("write", path))
-}
-
-fn blobs_of(image: &Image) -> impl Iterator<Item = Digest> {
-    let documents = [image.manifest_digest().0, image.config_digest().0];
-    let layers = image.layers().iter().map(|layer| layer.digest().0);
-    documents.into_iter().chain(layers)
-}
-
-/// Whether something can be moved there: nothing, or an empty folder.
-fn is_free(dir: &Path) -> Result<bool, LayoutError> {
-    match fs_err::read_dir(dir) {
-        Ok(mut entries) => Ok(entries.next().is_none()),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(true),
-        Err(e) if e.kind() == io::ErrorKind::NotADirectory => Ok(false),
-        Err(e) => Err(io_error("list", dir)(e)),
-    }
-}
-
-fn lock(dir: &Path) -> Result<fs_err::File, LayoutError> {
-    let file = fs_err::File::open(dir).map_err(io_error("open", dir))?;
-    match file.file().lock() {
-        // Some network file systems have no locks.
-        Err(e) if e.kind() != io::ErrorKind::Unsupported => Err(io_error("lock", dir)(e)),
-        _ => Ok(file),
-    }
 }
 
 fn read_capped(path: &Path, limit: u64) -> Result<Vec<u8>, LayoutError> {
@@ -407,43 +299,6 @@ fn io_error(action: &'static str, path: &Path) -> impl Fn(io::Error) -> LayoutEr
         path: path.to_owned(),
         source,
     }
-}
-
-/// The index of a layout with one image.
-pub(crate) fn index_json(image: &Image, annotations: &BTreeMap<&str, &str>) -> Vec<u8> {
-    image::json(&Index {
-        schema_version: 2,
-        media_type: media_type::INDEX,
-        manifests: [IndexEntry {
-            media_type: media_type::MANIFEST,
-            digest: image.manifest_digest(),
-            size: image.manifest().len(),
-            platform: image.platform(),
-            annotations,
-        }],
-    })
-}
-
-fn index_of(image: &Image, reference: &str) -> Vec<u8> {
-    index_json(image, &BTreeMap::from([(REF_NAME, reference)]))
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Index<'a> {
-    schema_version: u8,
-    media_type: &'a str,
-    manifests: [IndexEntry<'a>; 1],
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct IndexEntry<'a> {
-    media_type: &'a str,
-    digest: ManifestDigest,
-    size: usize,
-    platform: &'a Platform,
-    annotations: &'a BTreeMap<&'a str, &'a str>,
 }
 
 #[cfg(test)]

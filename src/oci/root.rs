@@ -46,7 +46,7 @@ pub fn root_tree(layers: &[Layer], scratch: &Path) -> Result<Tree, RootError> {
     let mut root = Tree::new();
     for layer in layers {
         let tree = layer_tree(layer, scratch)?;
-        root.apply_layer(&tree).map_err(|source| RootError::Tree {
+        root = root.with_layer(tree).map_err(|source| RootError::Tree {
             layer: layer.digest(),
             source,
         })?;

@@ -12,6 +12,7 @@ use std::thread;
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest};
 
 use crate::digest::{Digest, ManifestDigest};
+use crate::entry::Entry;
 use crate::image::OWN_LAYER;
 use crate::layout::{Layout, LayoutError, MAX_CONFIG, MAX_DOCUMENT};
 use crate::media_type;
@@ -110,7 +111,7 @@ fn check_image(
     };
     let base_layers = check_history(&manifest, &config, report);
     let root = check_layers(layout, &manifest, &config, base_layers, limits, report)?;
-    check_run(&config, &root, report);
+    check_run(&config, root.as_ref(), report);
     check_strays(layout, descriptor, &manifest, report)
 }
 
@@ -191,7 +192,7 @@ fn check_layers(
     base_layers: usize,
     limits: Limits,
     report: &mut Report,
-) -> Result<Tree, LayoutError> {
+) -> Result<Option<Tree>, LayoutError> {
     let diff_ids = config.rootfs().diff_ids();
     if diff_ids.len() != manifest.layers().len() {
         let (ids, layers) = (diff_ids.len(), manifest.layers().len());
@@ -201,13 +202,14 @@ fn check_layers(
             format!("{ids} diffIDs for {layers} layers"),
         );
     }
-    let mut root = Tree::new();
+    let mut root = Some(Tree::new());
     let architecture = config.architecture().to_string();
     let scans = scan_all(layout, manifest.layers(), &architecture);
     for (i, scan) in scans.into_iter().enumerate() {
         let scan = scan?;
         report.unpacked += scan.unpacked;
         report.layers += 1;
+        let is_whole = scan.damage.is_empty();
         for (rule, detail) in scan.damage {
             report.error(rule, Some(i), detail);
         }
@@ -220,9 +222,17 @@ fn check_layers(
             let detail = format!("diffID is {got}, the configuration says {expected}");
             report.error(Rule::Bytes, Some(i), detail);
         }
-        if let Err(e) = root.apply_layer(&scan.tree) {
-            report.error(Rule::Bytes, Some(i), report::chain(&e));
-        }
+        // What a damaged layer would have added is not known: then nobody can say what is missing.
+        root = match root
+            .filter(|_| is_whole)
+            .map(|root| root.with_layer(scan.tree))
+        {
+            Some(Err(e)) => {
+                report.error(Rule::Bytes, Some(i), report::chain(&e));
+                None
+            }
+            root => root.and_then(Result::ok),
+        };
     }
     if report.unpacked > limits.unpacked {
         let (size, limit) = (report.unpacked, limits.unpacked);
@@ -264,8 +274,8 @@ fn scan_all(
     done.into_iter().map(|(_, scan)| scan).collect()
 }
 
-/// What a container starts with must be there, under absolute paths.
-fn check_run(config: &ImageConfiguration, root: &Tree, report: &mut Report) {
+/// What a container starts with must be there, under absolute paths. Without a root only the paths are checked.
+fn check_run(config: &ImageConfiguration, root: Option<&Tree>, report: &mut Report) {
     let Some(run) = config.config() else {
         report.error(
             Rule::Run,
@@ -287,7 +297,7 @@ fn check_run(config: &ImageConfiguration, root: &Tree, report: &mut Report) {
         ),
         Some((what, program)) => match found(root, program) {
             Err(reason) => report.error(Rule::Run, None, format!("{what} {program} {reason}")),
-            Ok(entry) if entry.is_dir() || entry.mode & 0o001 == 0 => {
+            Ok(Some(entry)) if entry.is_dir() || entry.mode & 0o001 == 0 => {
                 let detail = format!("{what} {program} cannot be run by everybody");
                 report.error(Rule::Run, None, detail);
             }
@@ -301,7 +311,7 @@ fn check_run(config: &ImageConfiguration, root: &Tree, report: &mut Report) {
     {
         match found(root, dir) {
             Err(reason) => report.error(Rule::Run, None, format!("WORKDIR {dir} {reason}")),
-            Ok(entry) if !entry.is_dir() => {
+            Ok(Some(entry)) if !entry.is_dir() => {
                 report.error(Rule::Run, None, format!("WORKDIR {dir} is no directory"));
             }
             Ok(_) => {}
@@ -309,14 +319,17 @@ fn check_run(config: &ImageConfiguration, root: &Tree, report: &mut Report) {
     }
 }
 
-fn found<'a>(root: &'a Tree, path: &str) -> Result<&'a crate::Entry, &'static str> {
+fn found<'a>(root: Option<&'a Tree>, path: &str) -> Result<Option<&'a Entry>, &'static str> {
     if !path.starts_with('/') {
         return Err("is not an absolute path");
     }
     let path = ImagePath::rooted(path).map_err(|_| "is not a path inside the image")?;
+    let Some(root) = root else {
+        return Ok(None);
+    };
     let path = path.and_then(|path| root.resolve(&path).ok());
-    path.and_then(|path| root.get(&path))
-        .ok_or("does not exist")
+    let entry = path.and_then(|path| root.get(&path));
+    entry.map(Some).ok_or("does not exist")
 }
 
 /// Blobs that nothing refers to are not pushed and not checked; there should be none.

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use crate::ffi::{Builtin, Function, Object, Python, Raised, Result};
 use crate::json::{self, Encoder};
 use crate::runtime_api::{Answered, Client};
-use crate::{paths, serve, system, version};
+use crate::{parts, paths, serve, system, version};
 
 /// The module's name.
 pub const NAME: &str = "_lambda_ric";
@@ -60,71 +60,6 @@ pub static FUNCTIONS: [Function; 9] = [
     },
 ];
 
-struct Part {
-    file: &'static str,
-    source: &'static str,
-    names: &'static [&'static str],
-}
-
-macro_rules! part {
-    ($file:literal, [$($name:literal),*]) => {
-        Part {
-            file: concat!("<_lambda_ric/", $file, ">"),
-            source: include_str!(concat!("python/", $file)),
-            names: &[$($name),*],
-        }
-    };
-}
-
-static PARTS: [Part; 9] = [
-    part!("start.py", ["unbuffer", "resolve", "Unbuffered"]),
-    part!(
-        "context.py",
-        [
-            "make_context",
-            "parse_header",
-            "LambdaContext",
-            "ClientContext",
-            "Client",
-            "CognitoIdentity"
-        ]
-    ),
-    part!(
-        "faults.py",
-        [
-            "FaultException",
-            "make_error",
-            "make_xray_fault",
-            "extract_traceback",
-            "invocation_failure",
-            "init_failed",
-            "describe",
-            "log_error",
-            "encode",
-            "call_runtime",
-            "LambdaRuntimeClientError",
-            "wrap"
-        ]
-    ),
-    part!(
-        "sinks.py",
-        ["log_sink", "StandardLogSink", "FramedTelemetryLogSink"]
-    ),
-    part!("hook.py", ["logging_spec"]),
-    part!(
-        "logs.py",
-        [
-            "set_up_logging",
-            "LambdaLoggerHandler",
-            "LambdaLoggerHandlerWithFrameType",
-            "LambdaLoggerFilter"
-        ]
-    ),
-    part!("json_logs.py", ["JsonFormatter"]),
-    part!("snapshot.py", ["take_snapshot"]),
-    part!("preview.py", ["warn_of_preview"]),
-];
-
 /// Enters the module in `sys.modules`. Compiles nothing yet.
 pub fn install(py: Python) -> Result<()> {
     let module = py.new_module(c"_lambda_ric")?;
@@ -149,24 +84,18 @@ pub fn name(py: Python, name: &str) -> Result<Object> {
 
 fn get_attribute(py: Python, arguments: &[Object]) -> Result<Object> {
     let wanted = argument(py, arguments, 0)?.to_string(py)?;
-    let Some(part) = PARTS
-        .iter()
-        .find(|part| part.names.contains(&wanted.as_str()))
-    else {
+    let Some(part) = parts::with_name(&wanted) else {
         let message = format!("module '{NAME}' has no attribute '{wanted}'");
         return Err(py.raise(Builtin::AttributeError, &message));
     };
-    let globals = py.dict()?;
-    globals.set_key(py, &py.text("__name__")?, &py.text(NAME)?)?;
-    globals.set_key(py, &py.text("__builtins__")?, &py.import("builtins")?)?;
-    py.execute(part.source, part.file, &globals)?;
+    let globals = part.run(py)?;
     let module = module(py)?;
     for name in part.names {
         if let Some(value) = globals.get_key(py, &py.text(name)?)? {
             module.set(py, name, &value)?;
         }
     }
-    // The name is in a part's list, so it is there unless the part does not define it.
+    // The name is in the part's list, so it is there unless the part does not define it.
     match globals.get_key(py, &py.text(&wanted)?)? {
         Some(value) => Ok(value),
         None => Err(py.raise(Builtin::AttributeError, &wanted)),

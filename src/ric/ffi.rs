@@ -68,7 +68,6 @@ unsafe extern "C" {
     fn PyImport_AddModule(name: *const c_char) -> Raw;
     fn PyImport_ImportModule(name: *const c_char) -> Raw;
     fn PyImport_GetModuleDict() -> Raw;
-    fn PyModule_GetDict(module: Raw) -> Raw;
     fn PyCFunction_NewEx(method: *const MethodDef, this: Raw, module: Raw) -> Raw;
 
     fn PyErr_Occurred() -> Raw;
@@ -498,25 +497,18 @@ impl Python {
         }
     }
 
-    /// The dict that holds a module's names.
-    pub fn module_dict(self, module: &Object) -> Result<Object> {
-        // SAFETY: attached; the dict is borrowed from the module.
-        self.borrow(unsafe { PyModule_GetDict(module.raw()) })
-    }
-
-    /// Runs statements in a module's dict. `filename` is what tracebacks show.
-    pub fn execute(self, source: &str, filename: &str, globals: &Object) -> Result<()> {
+    /// Compiles statements. `filename` is what tracebacks show.
+    pub fn compile(self, source: &str, filename: &str) -> Result<Object> {
         const FILE_INPUT: c_int = 257;
         let (source, filename) = (c_string(source), c_string(filename));
         // SAFETY: attached; terminated texts.
-        unsafe {
-            let code = self.own(Py_CompileString(
-                source.as_ptr(),
-                filename.as_ptr(),
-                FILE_INPUT,
-            ))?;
-            self.own(PyEval_EvalCode(code.raw(), globals.raw(), globals.raw()))?;
-        }
+        self.own(unsafe { Py_CompileString(source.as_ptr(), filename.as_ptr(), FILE_INPUT) })
+    }
+
+    /// Runs compiled statements in a dict.
+    pub fn execute(self, code: &Object, globals: &Object) -> Result<()> {
+        // SAFETY: attached; a wrong type raises.
+        self.own(unsafe { PyEval_EvalCode(code.raw(), globals.raw(), globals.raw()) })?;
         Ok(())
     }
 

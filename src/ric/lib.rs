@@ -19,6 +19,7 @@ pub mod entry;
 pub mod ffi;
 pub mod http;
 pub mod json;
+pub mod parts;
 pub mod paths;
 pub mod runtime_api;
 pub mod serve;

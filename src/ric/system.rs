@@ -83,6 +83,15 @@ pub fn has_path_files(folder: &Path) -> bool {
     })
 }
 
+/// A file's bytes, if it is there.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the crate's one home of file access"
+)]
+pub fn read(path: &Path) -> Option<Vec<u8>> {
+    std::fs::read(path).ok()
+}
+
 /// Becomes another program, with changes to the environment. Returns only if that fails.
 pub fn become_program(
     program: &Path,

@@ -12,7 +12,10 @@ fn refusal(change: impl FnOnce(&std::path::Path)) -> String {
 #[test]
 fn an_unknown_recipe_suggests_the_nearest() {
     let said = run(&mut imgbuild(["pyhton3.13"])).refused();
-    assert_eq!(said, "error: there is no recipe \"pyhton3.13\"\nhint: did you mean python3.13? Known: python3.13\n");
+    assert_eq!(
+        said,
+        "error: there is no recipe \"pyhton3.13\"\nhint: did you mean python3.13? Known: python3.13\n"
+    );
 }
 
 #[test]
@@ -24,52 +27,108 @@ fn malformed_yaml_is_located() {
 #[test]
 fn an_unknown_key_is_located() {
     let said = refusal(|folder| edit(&folder.join("recipes/python3.13.yaml"), "jit:", "jti:"));
-    assert!(said.contains("recipes/python3.13.yaml:5: python: unknown field `jti`"), "{said}");
+    assert!(
+        said.contains("recipes/python3.13.yaml:5: python: unknown field `jti`"),
+        "{said}"
+    );
     assert!(said.contains("\nhint: "), "{said}");
 }
 
 #[test]
 fn an_unquoted_version_is_explained() {
-    let said = refusal(|folder| edit(&folder.join("recipes/python3.13.yaml"), "\"3.13.16\"", "3.10"));
-    assert!(said.contains("python3.13.yaml:4") && said.contains("number in YAML, here 3.1"), "{said}");
+    let said = refusal(|folder| {
+        edit(
+            &folder.join("recipes/python3.13.yaml"),
+            "\"3.13.16\"",
+            "3.10",
+        )
+    });
+    assert!(
+        said.contains("python3.13.yaml:4") && said.contains("number in YAML, here 3.1"),
+        "{said}"
+    );
     assert!(said.contains("\nhint: write versions in quotes"), "{said}");
 }
 
 #[test]
 fn impossible_flags_are_refused_with_the_reason() {
-    let both = ["python3.13", "--set", "python.jit=enabled", "--set", "python.free_threading=enabled"];
+    let both = [
+        "python3.13",
+        "--set",
+        "python.jit=enabled",
+        "--set",
+        "python.free_threading=enabled",
+    ];
     let said = run(&mut imgbuild(both)).refused();
-    assert!(said.contains("cannot be combined: CPython would build the JIT and never run it"), "{said}");
+    assert!(
+        said.contains("cannot be combined: CPython would build the JIT and never run it"),
+        "{said}"
+    );
     let said = run(&mut imgbuild(["python3.13", "--set", "python.jti=enabled"])).refused();
-    assert!(said.contains("there is no key python.jti") && said.contains("python.jit"), "{said}");
+    assert!(
+        said.contains("there is no key python.jti") && said.contains("python.jit"),
+        "{said}"
+    );
 }
 
 #[test]
 fn a_stale_lock_names_what_changed() {
     let said = refusal(|folder| edit(&folder.join("recipes/python3.13.yaml"), "1.44.5", "1.44.4"));
-    assert!(said.contains("was made from another recipe: sdk.boto3 was \"1.44.5\", is \"1.44.4\""), "{said}");
-    assert!(said.contains("\nhint: run `imgbuild lock ./recipes/python3.13.yaml`"), "{said}");
+    assert!(
+        said.contains("was made from another recipe: sdk.boto3 was \"1.44.5\", is \"1.44.4\""),
+        "{said}"
+    );
+    assert!(
+        said.contains("\nhint: run `imgbuild lock ./recipes/python3.13.yaml`"),
+        "{said}"
+    );
 }
 
 #[test]
 fn a_missing_or_foreign_lock_is_refused() {
     let lock = |folder: &std::path::Path| folder.join("recipes/python3.13.lock");
     let said = refusal(|folder| edit(&lock(folder), "compat: 1", "compat: 99"));
-    assert!(said.contains("has the format 99, and this program writes 1"), "{said}");
+    assert!(
+        said.contains("has the format 99, and this program writes 1"),
+        "{said}"
+    );
     let said = refusal(|folder| fs_err::write(lock(folder), "just text").unwrap());
-    assert!(said.contains("is not a lock that this program wrote"), "{said}");
+    assert!(
+        said.contains("is not a lock that this program wrote"),
+        "{said}"
+    );
 }
 
 #[test]
 fn an_output_folder_that_cannot_be_written_is_found_first() {
-    let said = run(&mut imgbuild(["build", "python3.13", "--output", "/dev/null/dist"])).refused();
-    assert!(said.contains("cannot write to the output folder /dev/null/dist"), "{said}");
-    assert!(said.contains("\nhint: name another folder with --output"), "{said}");
+    let said = run(&mut imgbuild([
+        "build",
+        "python3.13",
+        "--output",
+        "/dev/null/dist",
+    ]))
+    .refused();
+    assert!(
+        said.contains("cannot write to the output folder /dev/null/dist"),
+        "{said}"
+    );
+    assert!(
+        said.contains("\nhint: name another folder with --output"),
+        "{said}"
+    );
 }
 
 #[test]
 fn a_cache_that_cannot_be_written_is_named() {
-    let said = run(&mut imgbuild(["build", "python3.13", "--output", "target/tmp/x", "--cache-dir", "/dev/null/cache"])).refused();
+    let said = run(&mut imgbuild([
+        "build",
+        "python3.13",
+        "--output",
+        "target/tmp/x",
+        "--cache-dir",
+        "/dev/null/cache",
+    ]))
+    .refused();
     assert!(said.contains("/dev/null/cache"), "{said}");
 }
 
@@ -77,7 +136,11 @@ fn a_cache_that_cannot_be_written_is_named() {
 fn wrong_arguments_are_the_users() {
     let outcome = run(&mut imgbuild(["build", "python3.13", "--no-such-flag"]));
     assert_eq!(outcome.code, Some(1));
-    assert!(outcome.stderr.contains("--no-such-flag"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("--no-such-flag"),
+        "{}",
+        outcome.stderr
+    );
     assert_eq!(run(&mut imgbuild(["--version"])).code, Some(0));
 }
 
@@ -87,10 +150,20 @@ fn the_list_shows_every_recipe() {
     let mut lines = outcome.stdout.lines();
     assert!(lines.next().unwrap().starts_with("RECIPE"));
     let line = lines.next().unwrap();
-    for cell in ["python3.13", "Amazon Linux 2023", "3.13.16", "1.44.5", "2029-06-30", "2029-07-31", "2029-08-31"] {
+    for cell in [
+        "python3.13",
+        "Amazon Linux 2023",
+        "3.13.16",
+        "1.44.5",
+        "2029-06-30",
+        "2029-07-31",
+        "2029-08-31",
+    ] {
         assert!(line.contains(cell), "{line}");
     }
-    let json = run(&mut imgbuild(["list", "--format", "json"])).succeeded().stdout;
+    let json = run(&mut imgbuild(["list", "--format", "json"]))
+        .succeeded()
+        .stdout;
     let rows: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(rows[0]["base"]["glibc"], "2.34");
 }
@@ -102,8 +175,12 @@ fn the_locks_belong_to_their_recipes() {
 
 #[test]
 fn the_reference_lists_every_key() {
-    let recipe: serde_yaml::Value = serde_yaml::from_str(include_str!("../../recipes/python3.13.yaml")).unwrap();
+    let recipe: serde_yaml::Value =
+        serde_yaml::from_str(include_str!("../../recipes/python3.13.yaml")).unwrap();
     for key in imgbuild::recipe::yaml::keys(&recipe) {
-        assert!(include_str!("../../recipes/README.md").contains(&format!("| `{key}` |")), "recipes/README.md lacks {key}");
+        assert!(
+            include_str!("../../recipes/README.md").contains(&format!("| `{key}` |")),
+            "recipes/README.md lacks {key}"
+        );
     }
 }

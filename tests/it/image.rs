@@ -18,7 +18,9 @@ fn functions() -> PathBuf {
 fn invoke(handler: &str, event: &str, more: &[&str]) -> Outcome {
     let mut command = imgbuild(["invoke"]);
     command.arg(image()).arg("--code").arg(functions());
-    run(command.args(["--handler", handler, "--event", event]).args(more))
+    run(command
+        .args(["--handler", handler, "--event", event])
+        .args(more))
 }
 
 fn answer(outcome: &Outcome) -> Value {
@@ -34,23 +36,48 @@ fn the_layout_is_what_lambda_takes() {
 #[test]
 fn the_boto3_function_prints_the_recipes_pins() {
     let outcome = invoke("versions.handler", "{}", &[]).succeeded();
-    assert_eq!(answer(&outcome), json!({"boto3": "1.44.5", "botocore": "1.44.5"}));
-    assert!(outcome.stderr.contains("boto3 version: 1.44.5\n"), "{}", outcome.stderr);
+    assert_eq!(
+        answer(&outcome),
+        json!({"boto3": "1.44.5", "botocore": "1.44.5"})
+    );
+    assert!(
+        outcome.stderr.contains("boto3 version: 1.44.5\n"),
+        "{}",
+        outcome.stderr
+    );
 }
 
 #[test]
 fn an_invocation_answers_on_stdout_and_logs_on_stderr() {
-    let outcome = invoke("app.echo", r#"{"a": [1, "こんにちは"]}"#, &["--env", "COLOUR=blue", "--timeout", "60"]).succeeded();
+    let outcome = invoke(
+        "app.echo",
+        r#"{"a": [1, "こんにちは"]}"#,
+        &["--env", "COLOUR=blue", "--timeout", "60"],
+    )
+    .succeeded();
     let answer = answer(&outcome);
     assert_eq!(answer["event"], json!({"a": [1, "こんにちは"]}));
-    assert_eq!((&answer["executable"], &answer["path"]), (&json!("/var/lang/bin/python3.13"), &json!("/var/task")));
+    assert_eq!(
+        (&answer["executable"], &answer["path"]),
+        (&json!("/var/lang/bin/python3.13"), &json!("/var/task"))
+    );
     assert_eq!(answer["colour"], "blue");
     let remaining = answer["remaining"].as_u64().unwrap();
     assert!((30_000..=60_000).contains(&remaining), "{remaining}");
-    for line in ["to stdout", "to stderr", "START RequestId: ", "END RequestId: ", "REPORT RequestId: "] {
+    for line in [
+        "to stdout",
+        "to stderr",
+        "START RequestId: ",
+        "END RequestId: ",
+        "REPORT RequestId: ",
+    ] {
         assert!(outcome.stderr.contains(line), "{line}: {}", outcome.stderr);
     }
-    assert!(outcome.stderr.contains(answer["request"].as_str().unwrap()), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains(answer["request"].as_str().unwrap()),
+        "{}",
+        outcome.stderr
+    );
 }
 
 #[test]
@@ -58,36 +85,73 @@ fn a_function_error_is_exit_code_1_with_its_trace() {
     let outcome = invoke("app.fail", "{}", &[]);
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
     let error = answer(&outcome);
-    assert_eq!((&error["errorType"], &error["errorMessage"]), (&json!("ValueError"), &json!("no such thing")));
-    assert!(error["stackTrace"][0].as_str().unwrap().contains("/var/task/app.py"), "{error}");
+    assert_eq!(
+        (&error["errorType"], &error["errorMessage"]),
+        (&json!("ValueError"), &json!("no such thing"))
+    );
+    assert!(
+        error["stackTrace"][0]
+            .as_str()
+            .unwrap()
+            .contains("/var/task/app.py"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_handler_that_is_not_there_is_an_init_error() {
     let outcome = invoke("nowhere.handler", "{}", &[]);
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
-    assert!(outcome.stdout.contains("Runtime.ImportModuleError"), "{outcome:?}");
+    assert!(
+        outcome.stdout.contains("Runtime.ImportModuleError"),
+        "{outcome:?}"
+    );
 }
 
 #[test]
 fn the_timeout_ends_a_function() {
     let outcome = invoke("app.slow", "{}", &["--timeout", "1"]);
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
-    assert!(outcome.stdout.contains("Task timed out after 1.00 seconds"), "{outcome:?}");
+    assert!(
+        outcome.stdout.contains("Task timed out after 1.00 seconds"),
+        "{outcome:?}"
+    );
 }
 
 #[test]
 fn only_tmp_is_writable() {
-    assert_eq!(answer(&invoke("app.files", "{}", &[]).succeeded()), "Read-only file system");
+    assert_eq!(
+        answer(&invoke("app.files", "{}", &[]).succeeded()),
+        "Read-only file system"
+    );
 }
 
 #[test]
 fn bad_events_and_folders_are_refused() {
     let said = invoke("app.echo", "{not json", &[]).refused();
-    assert!(said.contains("the event is not JSON") && said.contains("\nhint: "), "{said}");
-    let said = run(&mut imgbuild(["invoke", "python3.13", "--code", "/nowhere", "--handler", "app.echo"])).refused();
+    assert!(
+        said.contains("the event is not JSON") && said.contains("\nhint: "),
+        "{said}"
+    );
+    let said = run(&mut imgbuild([
+        "invoke",
+        "python3.13",
+        "--code",
+        "/nowhere",
+        "--handler",
+        "app.echo",
+    ]))
+    .refused();
     assert!(said.contains("/nowhere is not a folder"), "{said}");
-    let said = run(&mut imgbuild(["invoke", "./nowhere", "--code", "tests", "--handler", "app.echo"])).refused();
+    let said = run(&mut imgbuild([
+        "invoke",
+        "./nowhere",
+        "--code",
+        "tests",
+        "--handler",
+        "app.echo",
+    ]))
+    .refused();
     assert!(said.contains("nowhere"), "{said}");
 }
 
@@ -95,15 +159,39 @@ fn bad_events_and_folders_are_refused() {
 fn the_interpreter_is_what_the_recipe_says() {
     let outcome = invoke("app.interpreter", "{}", &[]).succeeded();
     let said = answer(&outcome);
-    assert!(said["version"].as_str().unwrap().starts_with("3.13."), "{said}");
-    assert_eq!((&said["gil"], &said["free_threaded"], &said["jit"]), (&json!(true), &json!(0), &json!(false)), "{said}");
+    assert!(
+        said["version"].as_str().unwrap().starts_with("3.13."),
+        "{said}"
+    );
+    assert_eq!(
+        (&said["gil"], &said["free_threaded"], &said["jit"]),
+        (&json!(true), &json!(0), &json!(false)),
+        "{said}"
+    );
     assert_eq!(said["build_paths"], json!([]));
     assert_eq!(said["compiler"], "gcc");
     assert_eq!(said["suffix"], ".cpython-313-x86_64-linux-gnu.so");
-    assert!(said["openssl"].as_str().unwrap().starts_with("OpenSSL 3.5."), "{said}");
-    assert!(said["certificates"].as_u64().unwrap() > 50, "no certificates were found: {said}");
-    assert_eq!((&said["fts5"], &said["pid"], &said["lzma"]), (&json!(1), &json!(true), &json!(true)), "{said}");
-    assert_eq!((&said["sha256"], &said["decimal"]), (&json!("ba7816bf"), &json!("2.10")), "{said}");
+    assert!(
+        said["openssl"]
+            .as_str()
+            .unwrap()
+            .starts_with("OpenSSL 3.5."),
+        "{said}"
+    );
+    assert!(
+        said["certificates"].as_u64().unwrap() > 50,
+        "no certificates were found: {said}"
+    );
+    assert_eq!(
+        (&said["fts5"], &said["pid"], &said["lzma"]),
+        (&json!(1), &json!(true), &json!(true)),
+        "{said}"
+    );
+    assert_eq!(
+        (&said["sha256"], &said["decimal"]),
+        (&json!("ba7816bf"), &json!("2.10")),
+        "{said}"
+    );
 }
 
 #[test]
@@ -111,11 +199,20 @@ fn skopeo_reads_the_layout() {
     let layout = format!("oci:{}", image().display());
     let seen = run(&mut program("skopeo", ["inspect", "--config", &layout])).succeeded();
     let config: Value = serde_json::from_str(&seen.stdout).unwrap();
-    assert_eq!(config["config"]["Entrypoint"], json!(["/var/runtime/bootstrap"]));
+    assert_eq!(
+        config["config"]["Entrypoint"],
+        json!(["/var/runtime/bootstrap"])
+    );
     assert_eq!(config["config"]["WorkingDir"], "/var/task");
     let history = config["history"].as_array().unwrap();
-    let created_by: Vec<&str> = history.iter().map(|entry| entry["created_by"].as_str().unwrap()).collect();
-    assert_eq!(&created_by[created_by.len() - 3..], ["python", "sdk", "runtime"]);
+    let created_by: Vec<&str> = history
+        .iter()
+        .map(|entry| entry["created_by"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        &created_by[created_by.len() - 3..],
+        ["python", "sdk", "runtime"]
+    );
     let version = config["config"]["Labels"]["io.imgbuild.boto3"].as_str();
     assert_eq!(version, Some("1.44.5"));
 }
@@ -124,8 +221,11 @@ fn skopeo_reads_the_layout() {
 fn umoci_unpacks_it_and_crun_runs_it() {
     let folder = tempfile::tempdir().unwrap();
     let bundle = folder.path().join("bundle");
-    let index: Value = serde_json::from_slice(&fs_err::read(image().join("index.json")).unwrap()).unwrap();
-    let tag = index["manifests"][0]["annotations"]["org.opencontainers.image.ref.name"].as_str().unwrap();
+    let index: Value =
+        serde_json::from_slice(&fs_err::read(image().join("index.json")).unwrap()).unwrap();
+    let tag = index["manifests"][0]["annotations"]["org.opencontainers.image.ref.name"]
+        .as_str()
+        .unwrap();
     let reference = format!("{}:{tag}", image().display());
     run(program("umoci", ["unpack", "--rootless", "--image", &reference]).arg(&bundle)).succeeded();
     let file = bundle.join("config.json");
@@ -137,7 +237,12 @@ fn umoci_unpacks_it_and_crun_runs_it() {
     let state = folder.path().join("state");
     let name = format!("imgbuild-test-{}", std::process::id());
     let mut crun = program("crun", ["--cgroup-manager=disabled", "--root"]);
-    let outcome = run(crun.arg(state).args(["run", "--bundle"]).arg(&bundle).arg(name)).succeeded();
+    let outcome = run(crun
+        .arg(state)
+        .args(["run", "--bundle"])
+        .arg(&bundle)
+        .arg(name))
+    .succeeded();
     assert_eq!(outcome.stdout, "all there\n");
 }
 
@@ -146,31 +251,74 @@ fn curl_invokes_through_the_emulator() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("root");
     let rootfs = crate::support::root_of(image(), &root);
-    let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+    let port = TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let address = format!("127.0.0.1:{port}");
     let mut bwrap = program("bwrap", ["--unshare-pid", "--die-with-parent", "--ro-bind"]);
-    bwrap.arg(rootfs).args(["/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--ro-bind"]);
-    bwrap.arg(functions()).args(["/var/task", "--chdir", "/var/task", "--setenv", "LAMBDA_TASK_ROOT", "/var/task"]);
-    bwrap.args(["/usr/local/bin/aws-lambda-rie", "--runtime-interface-emulator-address", &address]);
-    let mut emulator = bwrap.args(["/var/runtime/bootstrap", "app.echo"]).stdout(Stdio::null()).spawn().unwrap();
+    bwrap.arg(rootfs).args([
+        "/",
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+        "--tmpfs",
+        "/tmp",
+        "--ro-bind",
+    ]);
+    bwrap.arg(functions()).args([
+        "/var/task",
+        "--chdir",
+        "/var/task",
+        "--setenv",
+        "LAMBDA_TASK_ROOT",
+        "/var/task",
+    ]);
+    bwrap.args([
+        "/usr/local/bin/aws-lambda-rie",
+        "--runtime-interface-emulator-address",
+        &address,
+    ]);
+    let mut emulator = bwrap
+        .args(["/var/runtime/bootstrap", "app.echo"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     let started = Instant::now();
     while TcpStream::connect(&address).is_err() {
-        assert!(started.elapsed() < Duration::from_secs(20), "the emulator does not listen");
+        assert!(
+            started.elapsed() < Duration::from_secs(20),
+            "the emulator does not listen"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
     let url = format!("http://{address}/2015-03-31/functions/function/invocations");
     let asked: Vec<_> = (0..4)
         .map(|i| {
             let event = format!("{{\"number\": {i}}}");
-            program("curl", ["--silent", "--show-error", "--max-time", "30", "--data", &event, &url])
-                .stdout(Stdio::piped())
-                .spawn()
-                .unwrap()
+            program(
+                "curl",
+                [
+                    "--silent",
+                    "--show-error",
+                    "--max-time",
+                    "30",
+                    "--data",
+                    &event,
+                    &url,
+                ],
+            )
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
         })
         .collect();
     for (i, curl) in asked.into_iter().enumerate() {
         let output = curl.wait_with_output().unwrap();
-        let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"));
+        let answer: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"));
         assert_eq!(answer["event"], json!({"number": i}));
     }
     emulator.kill().unwrap();
@@ -183,10 +331,24 @@ fn the_entrypoint_wants_exactly_one_handler() {
     let rootfs = crate::support::root_of(image(), &folder.path().join("root"));
     for handlers in [&[][..], &["a.b", "c.d"]] {
         let mut bwrap = program("bwrap", ["--ro-bind"]);
-        bwrap.arg(&rootfs).args(["/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "/lambda-entrypoint.sh"]);
+        bwrap.arg(&rootfs).args([
+            "/",
+            "--proc",
+            "/proc",
+            "--dev",
+            "/dev",
+            "--tmpfs",
+            "/tmp",
+            "/lambda-entrypoint.sh",
+        ]);
         let outcome = run(bwrap.args(handlers));
         assert_eq!(outcome.code, Some(142), "{outcome:?}");
-        assert!(outcome.stderr.contains("entrypoint requires the handler name to be the first argument"), "{outcome:?}");
+        assert!(
+            outcome
+                .stderr
+                .contains("entrypoint requires the handler name to be the first argument"),
+            "{outcome:?}"
+        );
     }
 }
 
@@ -202,7 +364,9 @@ fn nothing_needs_a_newer_glibc_or_a_missing_library() {
             continue;
         }
         seen += 1;
-        let said = run(program("readelf", ["--wide", "--dynamic", "--version-info"]).arg(&file)).succeeded().stdout;
+        let said = run(program("readelf", ["--wide", "--dynamic", "--version-info"]).arg(&file))
+            .succeeded()
+            .stdout;
         for word in said.split(|c: char| !(c.is_ascii_alphanumeric() || "_.".contains(c))) {
             if let Some(version) = word.strip_prefix("GLIBC_2.") {
                 let minor: u32 = version.split('.').next().unwrap().parse().unwrap();
@@ -211,9 +375,21 @@ fn nothing_needs_a_newer_glibc_or_a_missing_library() {
         }
         for line in said.lines().filter(|line| line.contains("(NEEDED)")) {
             let library = line.split(['[', ']']).nth(1).unwrap();
-            let places = ["var/lang/lib", "lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "lib64", "usr/lib64"];
-            let found = places.iter().any(|place| root.join(place).join(library).exists());
-            assert!(found, "{} needs {library}, which the image lacks", file.display());
+            let places = [
+                "var/lang/lib",
+                "lib/x86_64-linux-gnu",
+                "usr/lib/x86_64-linux-gnu",
+                "lib64",
+                "usr/lib64",
+            ];
+            let found = places
+                .iter()
+                .any(|place| root.join(place).join(library).exists());
+            assert!(
+                found,
+                "{} needs {library}, which the image lacks",
+                file.display()
+            );
         }
         assert!(!said.contains("TEXTREL"), "{}", file.display());
     }
@@ -224,12 +400,19 @@ fn nothing_needs_a_newer_glibc_or_a_missing_library() {
 fn a_second_build_does_nothing_and_says_so() {
     let output = image().parent().unwrap();
     let outcome = run(imgbuild(["python3.13", "--output"]).arg(output)).succeeded();
-    assert!(outcome.stderr.contains("nothing to do"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("nothing to do"),
+        "{}",
+        outcome.stderr
+    );
     assert!(!outcome.stderr.contains("building"), "{}", outcome.stderr);
     let (layout, digest) = outcome.stdout.trim().split_once('@').unwrap();
     assert_eq!(Path::new(layout), image());
     let index = fs_err::read_to_string(image().join("index.json")).unwrap();
-    assert!(index.contains(digest), "{digest} is not the digest of {index}");
+    assert!(
+        index.contains(digest),
+        "{digest} is not the digest of {index}"
+    );
 }
 
 #[test]
@@ -237,8 +420,14 @@ fn docker_can_load_the_tarball() {
     let folder = tempfile::tempdir().unwrap();
     let tarball = folder.path().join("image.tar");
     let mut command = imgbuild(["python3.13", "--tarball"]);
-    run(command.arg(&tarball).arg("--output").arg(image().parent().unwrap())).succeeded();
-    let seen = run(program("skopeo", ["inspect", "--config"]).arg(format!("docker-archive:{}", tarball.display()))).succeeded();
+    run(command
+        .arg(&tarball)
+        .arg("--output")
+        .arg(image().parent().unwrap()))
+    .succeeded();
+    let seen = run(program("skopeo", ["inspect", "--config"])
+        .arg(format!("docker-archive:{}", tarball.display())))
+    .succeeded();
     let config: Value = serde_json::from_str(&seen.stdout).unwrap();
     assert_eq!(config["config"]["WorkingDir"], "/var/task");
 }
@@ -246,21 +435,42 @@ fn docker_can_load_the_tarball() {
 #[test]
 fn every_fallback_is_written_on_the_image() {
     let output = image().parent().unwrap();
-    let result = run(imgbuild(["python3.13", "--format", "json", "--output"]).arg(output)).succeeded();
+    let result =
+        run(imgbuild(["python3.13", "--format", "json", "--output"]).arg(output)).succeeded();
     let result: Value = serde_json::from_str(&result.stdout).unwrap();
-    let fallbacks: Vec<&str> = result["fallbacks"].as_array().unwrap().iter().map(|f| f.as_str().unwrap()).collect();
+    let fallbacks: Vec<&str> = result["fallbacks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| f.as_str().unwrap())
+        .collect();
     let layout = format!("oci:{}", image().display());
     let seen = run(&mut program("skopeo", ["inspect", "--config", &layout])).succeeded();
     let config: Value = serde_json::from_str(&seen.stdout).unwrap();
-    let label = config["config"]["Labels"]["io.imgbuild.fallbacks"].as_str().unwrap_or_default();
+    let label = config["config"]["Labels"]["io.imgbuild.fallbacks"]
+        .as_str()
+        .unwrap_or_default();
     assert_eq!(label, fallbacks.join("; "));
-    assert_eq!(result["tag"].as_str().unwrap().ends_with("-fallback"), !fallbacks.is_empty(), "{result}");
+    assert_eq!(
+        result["tag"].as_str().unwrap().ends_with("-fallback"),
+        !fallbacks.is_empty(),
+        "{result}"
+    );
     if fallbacks.is_empty() {
         return;
     }
-    let mut strict = imgbuild(["python3.13", "--no-fallback", "--refresh", "--quiet", "--output"]);
+    let mut strict = imgbuild([
+        "python3.13",
+        "--no-fallback",
+        "--refresh",
+        "--quiet",
+        "--output",
+    ]);
     let said = run(strict.arg(output)).refused();
-    assert!(said.contains("cannot fetch") && said.contains("\nhint: "), "{said}");
+    assert!(
+        said.contains("cannot fetch") && said.contains("\nhint: "),
+        "{said}"
+    );
 }
 
 #[test]
@@ -270,21 +480,50 @@ fn a_source_distribution_with_c_code_compiles_where_gcc_is_added() {
     crate::support::add_gcc(&root);
     let project = folder.path().join("project");
     fs_err::create_dir(&project).unwrap();
-    fs_err::write(project.join("pyproject.toml"), "[build-system]\nrequires = [\"setuptools\"]\nbuild-backend = \"setuptools.build_meta\"\n").unwrap();
+    fs_err::write(
+        project.join("pyproject.toml"),
+        "[build-system]\nrequires = [\"setuptools\"]\nbuild-backend = \"setuptools.build_meta\"\n",
+    )
+    .unwrap();
     let setup = "from setuptools import Extension, setup\nsetup(name='answer', version='1', ext_modules=[Extension('answer', ['answer.c'])])\n";
     fs_err::write(project.join("setup.py"), setup).unwrap();
     let mut source = fs_err::File::create(project.join("answer.c")).unwrap();
     source.write_all(ANSWER.as_bytes()).unwrap();
     let wheels = folder.path().join("wheels");
-    run(program("pip3", ["download", "--quiet", "--no-deps", "--dest"]).arg(&wheels).arg("setuptools==84.2.1")).succeeded();
+    run(
+        program("pip3", ["download", "--quiet", "--no-deps", "--dest"])
+            .arg(&wheels)
+            .arg("setuptools==84.2.1"),
+    )
+    .succeeded();
     let script = "set -e\npip install --no-index --find-links /tmp/wheels --target /tmp/site setuptools\n\
                   export PYTHONPATH=/tmp/site\ncp -r /project /tmp/project\n\
                   pip install --no-index --no-build-isolation --target /tmp/site /tmp/project\n\
                   python -c 'import answer; print(answer.answer())'\n";
     let mut bwrap = program("bwrap", ["--unshare-pid", "--ro-bind"]);
-    bwrap.arg(&root).args(["/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--ro-bind"]);
-    bwrap.arg(&wheels).args(["/tmp/wheels", "--ro-bind"]).arg(&project).args(["/project", "--clearenv"]);
-    bwrap.args(["--setenv", "PATH", "/var/lang/bin:/usr/local/bin:/usr/bin:/bin", "--setenv", "HOME", "/tmp"]);
+    bwrap.arg(&root).args([
+        "/",
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+        "--tmpfs",
+        "/tmp",
+        "--ro-bind",
+    ]);
+    bwrap
+        .arg(&wheels)
+        .args(["/tmp/wheels", "--ro-bind"])
+        .arg(&project)
+        .args(["/project", "--clearenv"]);
+    bwrap.args([
+        "--setenv",
+        "PATH",
+        "/var/lang/bin:/usr/local/bin:/usr/bin:/bin",
+        "--setenv",
+        "HOME",
+        "/tmp",
+    ]);
     let outcome = run(bwrap.args(["/bin/sh", "-c", script])).succeeded();
     assert_eq!(outcome.stdout.lines().last(), Some("42"), "{outcome:?}");
 }

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use fs_err as fs;
+use imgbuild::arch::Arch;
 use imgbuild::inputs::{
     Artifact, FetchOptions, Fetched, Fetcher, Input, Origin, Progress, ProgressMode, Source, Store,
 };
@@ -274,7 +275,10 @@ fn an_image_comes_from_a_real_registry_and_stays() {
     write_layout(&layout);
     let base = |name: &str, format: &str| {
         let digest = registry.push(&layout, name, format);
-        let origin = Origin::Oci(format!("{}/{name}@{digest}", registry.address));
+        let origin = Origin::Oci {
+            reference: format!("{}/{name}@{digest}", registry.address),
+            arch: Arch::Amd64,
+        };
         input(name, "1", &digest.hex(), origin)
     };
     let inputs = [base("team/oci", "oci"), base("team/docker", "v2s2")];
@@ -312,7 +316,10 @@ fn an_image_comes_from_a_real_registry_and_stays() {
         "nothing",
         "1",
         &Digest::of(b"").hex(),
-        Origin::Oci(format!("{}/no/such", registry.address)),
+        Origin::Oci {
+            reference: format!("{}/no/such", registry.address),
+            arch: Arch::Amd64,
+        },
     );
     let error = Fetcher::new(&store, FetchOptions::default())
         .fetch(&nothing)

@@ -1,10 +1,16 @@
 //! What the tests share: running the program, and one real image that is built once.
-#![expect(clippy::disallowed_methods, reason = "tests start programs and read the environment")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests start programs and read the environment"
+)]
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+
+use imgbuild::arch::Arch;
+use imgbuild::inputs::{DebianPackages, FetchOptions, Fetcher, Progress, ProgressMode, Store};
 
 /// How a program ended and what it said.
 #[derive(Debug)]
@@ -18,14 +24,26 @@ impl Outcome {
     /// Panics with everything it said unless it ended well.
     #[track_caller]
     pub fn succeeded(self) -> Self {
-        assert_eq!(self.code, Some(0), "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        assert_eq!(
+            self.code,
+            Some(0),
+            "stdout: {}\nstderr: {}",
+            self.stdout,
+            self.stderr
+        );
         self
     }
 
     /// Panics unless it ended as an error of the user's: exit code 1, one error, nothing on stdout.
     #[track_caller]
     pub fn refused(self) -> String {
-        assert_eq!(self.code, Some(1), "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        assert_eq!(
+            self.code,
+            Some(1),
+            "stdout: {}\nstderr: {}",
+            self.stdout,
+            self.stderr
+        );
         assert_eq!(self.stdout, "");
         assert_eq!(self.stderr.matches("error: ").count(), 1, "{}", self.stderr);
         self.stderr
@@ -35,8 +53,13 @@ impl Outcome {
 /// A command of this program, with the tests' cache.
 pub fn imgbuild<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_imgbuild"));
-    command.args(args).current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
-    command.env_remove("SOURCE_DATE_EPOCH").env_remove("IMGBUILD_MIRROR");
+    command
+        .args(args)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::null());
+    command
+        .env_remove("SOURCE_DATE_EPOCH")
+        .env_remove("IMGBUILD_MIRROR");
     command
 }
 
@@ -52,10 +75,16 @@ pub fn program<S: AsRef<OsStr>>(name: &str, args: impl IntoIterator<Item = S>) -
 pub fn run(command: &mut Command) -> Outcome {
     let output = match command.output() {
         Ok(output) => output,
-        Err(error) => panic!("{command:?}: {error} (`make setup-test` installs what the tests need)"),
+        Err(error) => {
+            panic!("{command:?}: {error} (`make setup-test` installs what the tests need)")
+        }
     };
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Outcome { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    Outcome {
+        code: output.status.code(),
+        stdout: text(&output.stdout),
+        stderr: text(&output.stderr),
+    }
 }
 
 /// The cache that the tests share with the user's own builds.
@@ -64,7 +93,9 @@ pub fn cache() -> PathBuf {
         return folder.into();
     }
     let home = std::env::var_os("HOME").expect("tests need HOME");
-    std::env::var_os("XDG_CACHE_HOME").map_or_else(|| Path::new(&home).join(".cache"), PathBuf::from).join("imgbuild")
+    std::env::var_os("XDG_CACHE_HOME")
+        .map_or_else(|| Path::new(&home).join(".cache"), PathBuf::from)
+        .join("imgbuild")
 }
 
 /// The layout of python3.13, really built, once per run of the tests.
@@ -98,4 +129,49 @@ pub fn edit(path: &Path, from: &str, to: &str) {
     let text = fs_err::read_to_string(path).unwrap();
     assert!(text.contains(from), "{} has no {from:?}", path.display());
     fs_err::write(path, text.replace(from, to)).unwrap();
+}
+
+/// The image's root file system, unpacked by umoci below `folder`.
+pub fn root_of(layout: &Path, folder: &Path) -> PathBuf {
+    let index: serde_json::Value =
+        serde_json::from_slice(&fs_err::read(layout.join("index.json")).unwrap()).unwrap();
+    let tag = index["manifests"][0]["annotations"]["org.opencontainers.image.ref.name"]
+        .as_str()
+        .unwrap();
+    let reference = format!("{}:{tag}", layout.display());
+    run(program("umoci", ["unpack", "--rootless", "--image", &reference]).arg(folder)).succeeded();
+    folder.join("rootfs")
+}
+
+/// Every regular file below a folder.
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs_err::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            found.extend(files_below(&entry.path()));
+        } else if kind.is_file() {
+            found.push(entry.path());
+        }
+    }
+    found
+}
+
+/// Puts gcc and what it needs into a root file system, as a child image's `apt-get install gcc` does.
+pub fn add_gcc(root: &Path) {
+    let store = Store::open(cache(), Progress::new(ProgressMode::Quiet)).unwrap();
+    let names = ["gcc".to_owned(), "libc6-dev".to_owned()];
+    let packages = DebianPackages::new(&store)
+        .resolve("bookworm", Arch::host().unwrap(), &names)
+        .unwrap();
+    let fetcher = Fetcher::new(&store, FetchOptions::default());
+    for package in fetcher.fetch_all(&packages).unwrap() {
+        // The links of a merged /usr stay links.
+        let script = "dpkg-deb --fsys-tarfile \"$1\" | tar --extract --keep-directory-symlink --directory \"$2\"";
+        run(program("sh", ["-c", script, "sh"])
+            .arg(&package.path)
+            .arg(root))
+        .succeeded();
+    }
 }

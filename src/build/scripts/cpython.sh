@@ -86,8 +86,6 @@ library=lib/python$abi
 ln -s libpython$abi.so.1.0 lib/libpython$abi.so
 ln -s python$abi-config bin/python3-config
 ln -s pydoc$series bin/pydoc3
-ln -s python$series bin/python3
-ln -s python3 bin/python
 ln -s python-$abi.pc lib/pkgconfig/python3.pc
 ln -s python-$abi-embed.pc lib/pkgconfig/python3-embed.pc
 # Python warns at each start when this folder of shared modules is not there.
@@ -111,6 +109,8 @@ fi
 
 # One process, sorted folders, no hash seed: which constants share an object, and so the bytes, depends on all three.
 python -m compileall -q -j1 --invalidation-mode unchecked-hash -s $out/tree -p / "$PWD/$library"
+# The same modes whatever the umask and the tarball's.
+chmod -R u=rwX,go=rX $out/tree
 
 # The modules that are part of the interpreter, exactly: one that configure silently gave up on is a broken function later.
 python - "$series" "$JIT" "$FREE_THREADING" <<'CHECK'

@@ -19,3 +19,4 @@ case $line in
 esac
 /imgbuild/zig/zig ld.lld $(echo "$line" | sed "s, -o /tmp/empty , -o /imgbuild/out/python$series ,; s, /tmp/empty.o , /imgbuild/ric/libric.a @arguments ,; s/-z stack-size=[0-9]*//") \
     --export-dynamic --version-script=exports --hash-style=gnu
+chmod 755 "/imgbuild/out/python$series"

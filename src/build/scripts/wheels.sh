@@ -25,3 +25,4 @@ sys.exit(main(["install", "--isolated", "--no-index", "--find-links=/imgbuild/fi
 INSTALL
 "/imgbuild/host/python$series" -m compileall -q -j1 --invalidation-mode unchecked-hash -s /imgbuild/out -p / \
     "/imgbuild/out$PREFIX/lib"
+chmod -R u=rwX,go=rX /imgbuild/out/*

@@ -1,7 +1,6 @@
 //! `imgbuild build`: a recipe in, an OCI layout out.
 
 use std::path::Path;
-use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -22,9 +21,9 @@ pub fn run(settings: &Settings, flags: &flags::Build) -> Result<()> {
     let started = Instant::now();
     let text = settings
         .library
-        .recipe(&flags.selection.recipe)
+        .recipe(&flags.recipe)
         .map_err(anyhow::Error::from_boxed)?;
-    let recipe = Recipe::parse(&text.path, &text.text, &flags.selection.set)?;
+    let recipe = Recipe::parse(&text.path, &text.text, &flags.set)?;
     let lock = lock::read(settings, &text, &recipe)?;
     let host = Arch::host()?;
     let arch = flags.arch.unwrap_or(host);
@@ -51,16 +50,9 @@ pub fn run(settings: &Settings, flags: &flags::Build) -> Result<()> {
         flags.jobs.map_or(settings.cores, |jobs| jobs as usize),
     );
     let epoch = settings.epoch.unwrap_or(oci::Epoch::new(lock.epoch)?);
-    let (base, parts) = thread::scope(|scope| {
-        let base = scope.spawn(|| Base::make(&inputs.base, arch, epoch, &workshop));
-        let parts = build::run(&recipe.python, &inputs, arch, &lock.base.glibc, &workshop);
-        (
-            base.join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            parts,
-        )
-    });
-    let (base, parts) = (base?, parts?);
+    // First, so that a wrong base is found before anything is compiled for it.
+    let base = Base::make(&inputs.base, arch, epoch, &workshop)?;
+    let parts = build::run(&recipe.python, &inputs, arch, &lock.base.glibc, &workshop)?;
     let python = inputs.cpython.artifact.version.as_str();
     let fallbacks = &inputs.fallbacks;
     let contents = Contents {
@@ -76,7 +68,8 @@ pub fn run(settings: &Settings, flags: &flags::Build) -> Result<()> {
     let image = contents.assemble(&workshop)?;
 
     let dir = flags.output.join(&recipe.name);
-    let unchanged = is_there(&dir, &image, &contents.tag());
+    let there = Layout::open(&dir).and_then(|layout| layout.holds(&image, &contents.tag()));
+    let unchanged = matches!(there, Ok(true));
     if !unchanged {
         Layout::write(&dir, &image, &contents.tag())
             .with_context(|| format!("cannot write {}", dir.display()))?;
@@ -134,17 +127,6 @@ fn warn_about_fallbacks(inputs: &Inputs, progress: &Progress) {
          Its name ends in -fallback and its labels list them. --no-fallback makes this an error.",
         list.join("\n")
     ));
-}
-
-/// Whether the layout already holds exactly this image, byte for byte.
-fn is_there(dir: &Path, image: &Image, reference: &str) -> bool {
-    let there = || -> Result<bool> {
-        let layout = Layout::open(dir)?;
-        let found = layout.image()?;
-        let same = found.manifest() == image.manifest() && found.config() == image.config();
-        Ok(same && layout.reference()?.as_deref() == Some(reference))
-    };
-    there().unwrap_or(false)
 }
 
 fn summarise(

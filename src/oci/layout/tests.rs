@@ -1,5 +1,6 @@
 use std::os::unix::fs::MetadataExt;
 
+use super::write::{blobs_of, put_blobs};
 use super::*;
 use crate::{Entry, Epoch, ImageBuilder, LayerWriter, Tree};
 

@@ -190,7 +190,9 @@ impl<'h> Registry<'h> {
                         .join(", "),
                 })?;
             let reference = self.reference.with_digest(ManifestDigest(chosen.digest));
+            let index = bytes;
             (bytes, document) = self.document(&reference, Some(chosen), sink)?;
+            sink.put(&index)?;
         }
         let Document::Manifest(manifest) = document else {
             return Err(PullError::Index(self.reference.to_string()).into());

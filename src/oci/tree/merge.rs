@@ -23,7 +23,10 @@ impl Tree {
             let at = self.followed(path)?;
             match &entry.kind {
                 Kind::Hardlink(target) => hardlinks.push((path, at, target)),
-                Kind::Dir if implied => self.imply_dir(at)?,
+                Kind::Dir if implied => {
+                    let inside = layer.subtree(path).nth(1).map_or(path, |(path, _)| path);
+                    self.imply_dir(at, inside)?;
+                }
                 _ => self.insert(at, entry.clone())?,
             }
         }
@@ -37,6 +40,16 @@ impl Tree {
             self.insert(at, source)?;
         }
         Ok(())
+    }
+
+    /// The same without a copy of the lowest layer, which is the largest.
+    pub(crate) fn with_layer(mut self, layer: Tree) -> Result<Tree, TreeError> {
+        let is_root = |entry: &Entry| !matches!(entry.kind, Kind::Hardlink(_));
+        if self.is_empty() && layer.whiteouts.is_empty() && layer.entries.values().all(is_root) {
+            return Ok(layer);
+        }
+        self.apply_layer(&layer)?;
+        Ok(self)
     }
 
     fn apply_whiteout(&mut self, whiteout: &Whiteout) {
@@ -93,8 +106,8 @@ impl Tree {
         }
     }
 
-    /// Makes sure that there is a directory, or a link to one.
-    fn imply_dir(&mut self, at: ImagePath) -> Result<(), TreeError> {
+    /// Makes sure that there is a directory, or a link to one, for what is `inside` it.
+    fn imply_dir(&mut self, at: ImagePath, inside: &ImagePath) -> Result<(), TreeError> {
         match self.get(&at) {
             None => self.insert(at, Entry::dir(0o755)),
             Some(entry) if entry.is_dir() => Ok(()),
@@ -109,7 +122,7 @@ impl Tree {
             }
             Some(entry) => Err(TreeError::ParentNotDir {
                 found: entry.kind.name(),
-                path: at.clone(),
+                path: inside.clone(),
                 parent: at,
             }),
         }

@@ -56,6 +56,7 @@ fn links_are_followed_inside_the_tree() {
         ("usr/lib/os-release", Entry::file("ID=amzn", 0o644)),
         ("etc/os-release", Entry::symlink("../usr/lib/os-release")),
         ("lib", Entry::symlink("/usr/lib")),
+        ("etc/absolute", Entry::symlink("/usr/lib/os-release")),
         ("up", Entry::symlink("../../../../etc")),
         ("loop", Entry::symlink("loop")),
         ("dangling", Entry::symlink("/nowhere")),
@@ -64,6 +65,7 @@ fn links_are_followed_inside_the_tree() {
     for at in [
         "etc/os-release",
         "lib/os-release",
+        "etc/absolute",
         "up/os-release",
         "root/lib/os-release",
     ] {

@@ -538,6 +538,28 @@ fn bytes_are_what_they_say() {
 }
 
 #[test]
+fn a_damaged_layer_hides_nothing_else() {
+    // The entrypoint comes after what is refused: whether it is there is not known.
+    let socket = Tar::new().add(tar::EntryType::new(b's'), "odd", 0o644, b"");
+    one(
+        &Spoilt::own(socket),
+        "error: plain-entries: layer 2: ",
+        "type 's'",
+    );
+    let unfit = own().file("etc/os-release/below", 0o644, b"");
+    let findings = Spoilt::own(unfit).findings();
+    assert!(
+        findings[0].starts_with("error: parents-first: layer 2: "),
+        "{findings:#?}"
+    );
+    assert!(
+        findings[1].contains("cannot put etc/os-release/below into etc/os-release,"),
+        "{findings:#?}"
+    );
+    assert_eq!(findings.len(), 2, "{findings:#?}");
+}
+
+#[test]
 fn every_damaged_blob_is_named() {
     let dir = tempfile::tempdir().unwrap();
     Spoilt::default().report(dir.path());

@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use super::first_special;
 use crate::ffi::{Builtin, Object, Python, Raised, Result};
 
 /// Decodes a document. Raises ValueError with simplejson's message, UnicodeDecodeError or RecursionError.
@@ -256,9 +257,7 @@ impl<'a> Scanner<'a> {
     /// The end of a string without escapes that starts here: the index of the closing quote.
     fn plain_end(&self) -> Option<usize> {
         let rest = &self.bytes[self.at..];
-        let special = rest
-            .iter()
-            .position(|&byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
+        let special = first_special(rest, false)?;
         (rest[special] == b'"').then_some(self.at + special)
     }
 
@@ -292,10 +291,7 @@ impl<'a> Scanner<'a> {
         let mut content = Vec::new();
         loop {
             let rest = &self.bytes[self.at..];
-            let Some(special) = rest
-                .iter()
-                .position(|&byte| matches!(byte, b'"' | b'\\' | 0..0x20))
-            else {
+            let Some(special) = first_special(rest, false) else {
                 return Err(self.error("Unterminated string starting at", begin));
             };
             content.extend_from_slice(&rest[..special]);

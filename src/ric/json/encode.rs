@@ -1,5 +1,6 @@
 //! Python objects to JSON text.
 
+use super::first_special;
 use crate::ffi::{Builtin, Kind, Object, Python, Raised, Result};
 use crate::version;
 
@@ -269,10 +270,7 @@ fn push_escape(out: &mut Vec<u8>, unit: u16) {
 fn escape(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
     let mut rest = text;
-    while let Some(special) = rest
-        .iter()
-        .position(|&byte| matches!(byte, b'"' | b'\\' | 0..0x20))
-    {
+    while let Some(special) = first_special(rest, false) {
         out.extend_from_slice(&rest[..special]);
         push_escape(out, u16::from(rest[special]));
         rest = &rest[special + 1..];
@@ -285,10 +283,7 @@ fn escape(out: &mut Vec<u8>, text: &[u8]) {
 fn escape_ascii(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
     let mut rest = text;
-    while let Some(special) = rest
-        .iter()
-        .position(|&byte| !matches!(byte, 0x20..=0x7e) || matches!(byte, b'"' | b'\\'))
-    {
+    while let Some(special) = first_special(rest, true) {
         out.extend_from_slice(&rest[..special]);
         rest = &rest[special..];
         let (code, length) = code_point(rest);
