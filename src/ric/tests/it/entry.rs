@@ -286,7 +286,7 @@ fn nothing_is_imported_that_a_function_does_not_need() {
 #[test]
 fn compiled_parts_are_used_if_they_belong_to_the_source() {
     // Each part gets a line that shows whether it ran; the header decides whether it counts.
-    let script = r#"
+    let script = r##"
 import _imp, glob, importlib.util, marshal, os, sys
 source_folder, target, lie = sys.argv[1:]
 os.mkdir(target)
@@ -297,20 +297,43 @@ for path in glob.glob(source_folder + "/*.py"):
     known = importlib.util.source_hash(source if lie != "source" else source + b"#")
     body = marshal.dumps(code) if lie != "body" else b"nonsense"
     open(os.path.join(target, name + "c"), "wb").write(magic + b"\1\0\0\0" + known + body)
-"#;
+"##;
     for lie in ["none", "magic", "source", "body"] {
-        let Some(f) = function("def handler(event, context): return 1\n") else { return };
+        let Some(f) = function("def handler(event, context): return 1\n") else {
+            return;
+        };
         let runtime = f.folder.join("runtime");
         let parts = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("python");
         let f = f.file("runtime/compile.py", script);
-        let copy = host::command("cp").arg(f.executable.runtime.join("bootstrap.py")).arg(&runtime).status().unwrap();
+        let copy = host::command("cp")
+            .arg(f.executable.runtime.join("bootstrap.py"))
+            .arg(&runtime)
+            .status()
+            .unwrap();
         assert!(copy.success());
         let mut python = f.command(f.executable.python.to_str().unwrap());
         let target = runtime.join("_lambda_ric");
-        let made = python.arg(runtime.join("compile.py")).args([&parts, &target]).arg(lie).output().unwrap();
+        let made = python
+            .arg(runtime.join("compile.py"))
+            .args([&parts, &target])
+            .arg(lie)
+            .output()
+            .unwrap();
         assert!(made.status.success(), "{made:?}");
-        let outcome = f.variable("LAMBDA_RUNTIME_DIR", runtime.to_str().unwrap()).event("1").run();
-        let expected = if lie == "none" { "compiled compiled " } else { "" };
-        assert_eq!((outcome.stdout.as_str(), outcome.posts()), (expected, vec!["1"]), "{lie}: {}", outcome.stderr);
+        let outcome = f
+            .variable("LAMBDA_RUNTIME_DIR", runtime.to_str().unwrap())
+            .event("1")
+            .run();
+        let expected = if lie == "none" {
+            "compiled compiled "
+        } else {
+            ""
+        };
+        assert_eq!(
+            (outcome.stdout.as_str(), outcome.posts()),
+            (expected, vec!["1"]),
+            "{lie}: {}",
+            outcome.stderr
+        );
     }
 }
