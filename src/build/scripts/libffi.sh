@@ -10,11 +10,9 @@ cp LICENSE $out/licenses/libffi
 case $TARGET in
 x86_64-*)
     machine=X86_64 folder=src/x86 sources='ffi64.c unix64.S ffiw64.c win64.S'
-    long_double=1
     ;;
 aarch64-*)
     machine=AARCH64 folder=src/aarch64 sources='ffi.c sysv.S'
-    long_double=1
     ;;
 *)
     echo "libffi.sh: no libffi machine is known for $TARGET" >&2
@@ -24,7 +22,7 @@ esac
 version=$(sed -n 's/^AC_INIT(\[libffi\], *\[\([0-9.]*\)\].*/\1/p' configure.ac)
 number=$(echo "$version" | awk -F. '{ print $1 * 10000 + $2 * 100 + $3 }')
 sed -e "s/@VERSION@/$version/; s/@FFI_VERSION_STRING@/$version/; s/@FFI_VERSION_NUMBER@/$number/; s/@TARGET@/$machine/" \
-    -e "s/@HAVE_LONG_DOUBLE@/$long_double/; s/@FFI_EXEC_TRAMPOLINE_TABLE@/0/" include/ffi.h.in >include/ffi.h
+    -e "s/@HAVE_LONG_DOUBLE@/1/; s/@FFI_EXEC_TRAMPOLINE_TABLE@/0/" include/ffi.h.in >include/ffi.h
 cp $folder/ffitarget.h include/
 # FFI_EXEC_STATIC_TRAMP: closures need no memory that is writable and executable at once.
 {
@@ -52,6 +50,7 @@ cp $folder/ffitarget.h include/
 CONFIG
 } >fficonfig.h
 for source in $sources; do files="${files:-} $folder/$source"; done
-compile-archive $out/lib/libffi.a -O2 -I. -Iinclude -Isrc -- \
+# 3.4 calls a function of its own without a prototype, which clang refuses by default.
+compile-archive $out/lib/libffi.a -O2 -Wno-error=implicit-function-declaration -I. -Iinclude -Isrc -- \
     src/prep_cif.c src/types.c src/raw_api.c src/java_raw_api.c src/closures.c src/tramp.c $files
 cp include/ffi.h include/ffitarget.h $out/include/
