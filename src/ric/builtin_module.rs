@@ -6,13 +6,13 @@ use std::cell::RefCell;
 use crate::ffi::{Builtin, Function, Object, Python, Raised, Result};
 use crate::json::{self, Encoder};
 use crate::runtime_api::{Answered, Client};
-use crate::{parts, paths, serve, system, version};
+use crate::{ffi, parts, paths, serve, system, version};
 
 /// The module's name.
 pub const NAME: &str = "_lambda_ric";
 
 /// The module's functions.
-pub static FUNCTIONS: [Function; 9] = [
+pub static FUNCTIONS: [Function; 11] = [
     Function {
         name: c"bootstrap",
         doc: c"Prepares sys.path and runs the handler that _HANDLER names. Does not return.",
@@ -58,6 +58,16 @@ pub static FUNCTIONS: [Function; 9] = [
         doc: c"Calls init/error, restore/error or restore/next on a connection of its own; returns status and body.",
         call: post_alone,
     },
+    Function {
+        name: c"run_worker",
+        doc: c"As run, in one of several processes; calls the second argument when the function is initialised.",
+        call: run_worker,
+    },
+    Function {
+        name: c"die_with_parent",
+        doc: c"This process gets SIGTERM when the one that started it ends.",
+        call: die_with_parent,
+    },
 ];
 
 /// Enters the module in `sys.modules`. Compiles nothing yet.
@@ -69,7 +79,8 @@ pub fn install(py: Python) -> Result<()> {
     );
     module.set(py, "__doc__", &text)?;
     module.set(py, "request_id", &none)?;
-    module.set(py, "tenant_id", &none)
+    module.set(py, "tenant_id", &none)?;
+    module.set(py, "is_worker", &py.boolean(false)?)
 }
 
 /// The module.
@@ -145,10 +156,22 @@ fn run(py: Python, arguments: &[Object]) -> Result<Object> {
     Ok(py.none())
 }
 
+fn run_worker(py: Python, arguments: &[Object]) -> Result<Object> {
+    let handler = argument(py, arguments, 0)?.to_string(py)?;
+    module(py)?.set(py, "is_worker", &py.boolean(true)?)?;
+    serve::run_worker(py, &handler, argument(py, arguments, 1)?)?;
+    Ok(py.none())
+}
+
+fn die_with_parent(py: Python, _arguments: &[Object]) -> Result<Object> {
+    ffi::die_with_parent();
+    Ok(py.none())
+}
+
 fn loads(py: Python, arguments: &[Object]) -> Result<Object> {
     let text = argument(py, arguments, 0)?;
     match text.kind() {
-        crate::ffi::Kind::Text => json::decode(py, text.utf8(py)?),
+        ffi::Kind::Text => json::decode(py, text.utf8(py)?),
         _ => json::decode(py, text.as_bytes(py)?),
     }
 }

@@ -150,6 +150,7 @@ unsafe extern "C" {
     fn sigwait(set: *const SignalSet, signal: *mut c_int) -> c_int;
     fn pthread_sigmask(how: c_int, set: *const SignalSet, old: *mut SignalSet) -> c_int;
     fn kill(pid: c_int, signal: c_int) -> c_int;
+    fn prctl(option: c_int, ...) -> c_int;
 }
 
 #[repr(C)]
@@ -888,7 +889,7 @@ macro_rules! methods {
     };
 }
 
-static METHODS: [MethodDef; FUNCTIONS.len()] = methods!(0 1 2 3 4 5 6 7 8);
+static METHODS: [MethodDef; FUNCTIONS.len()] = methods!(0 1 2 3 4 5 6 7 8 9 10);
 
 /// Why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -1003,6 +1004,13 @@ pub fn unblock_signals_in(command: &mut std::process::Command) {
     };
     // SAFETY: between fork and exec, only calls that are safe in a signal handler.
     unsafe { command.pre_exec(unblock) };
+}
+
+/// This process gets SIGTERM when the thread that forked it ends.
+pub fn die_with_parent() {
+    const PR_SET_PDEATHSIG: c_int = 1;
+    // SAFETY: a system call without memory.
+    unsafe { prctl(PR_SET_PDEATHSIG, Signal::Terminate as c_ulong) };
 }
 
 /// Sends a signal to a process. One that is gone is no error.

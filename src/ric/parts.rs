@@ -32,7 +32,7 @@ macro_rules! part {
     };
 }
 
-static PARTS: [Part; 9] = [
+static PARTS: [Part; 10] = [
     part!("start.py", ["unbuffer", "resolve", "Unbuffered"]),
     part!(
         "context.py",
@@ -64,7 +64,12 @@ static PARTS: [Part; 9] = [
     ),
     part!(
         "sinks.py",
-        ["log_sink", "StandardLogSink", "FramedTelemetryLogSink"]
+        [
+            "log_sink",
+            "forget_log_sink",
+            "StandardLogSink",
+            "FramedTelemetryLogSink"
+        ]
     ),
     part!("hook.py", ["logging_spec"]),
     part!(
@@ -79,6 +84,7 @@ static PARTS: [Part; 9] = [
     part!("json_logs.py", ["JsonFormatter"]),
     part!("snapshot.py", ["take_snapshot"]),
     part!("preview.py", ["warn_of_preview"]),
+    part!("workers.py", ["run_workers", "worker_log"]),
 ];
 
 /// The part that defines a name.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::builtin_module::{self, with_client};
 use crate::ffi::{Builtin, Exception, Kind, Object, Python, Raised, Result, SignalsHeld, Wake};
 use crate::json::{self, Encoder};
-use crate::runtime_api::{Answer, Answered, Invocation};
+use crate::runtime_api::{Answer, Answered, Invocation, NoInvocation};
 use crate::{system, version};
 
 /// The X-Ray cause travels in a header; from this size on it is left out.
@@ -26,8 +26,22 @@ struct Session {
     encoder: Encoder,
 }
 
-/// Initialises the function and serves it. Always ends with an exception, at best SystemExit.
+/// Initialises the function and serves it. Ends with an exception, at best SystemExit; only the parent of several workers
+/// returns.
 pub fn run(py: Python, handler: &str) -> Result<()> {
+    if system::present("AWS_LAMBDA_MAX_CONCURRENCY").is_some() {
+        builtin_module::name(py, "run_workers")?.call(py, &[&py.text(handler)?])?;
+        return Ok(());
+    }
+    run_alone(py, handler, None)
+}
+
+/// Initialises and serves in one of several processes; calls `ready` in between.
+pub fn run_worker(py: Python, handler: &str, ready: &Object) -> Result<()> {
+    run_alone(py, handler, Some(ready))
+}
+
+fn run_alone(py: Python, handler: &str, ready: Option<&Object>) -> Result<()> {
     let module = builtin_module::module(py)?;
     module.call_method(py, "unbuffer", &[])?;
     if system::present("_LAMBDA_TELEMETRY_LOG_FD").is_some() {
@@ -57,6 +71,9 @@ pub fn run(py: Python, handler: &str) -> Result<()> {
         module,
         handler,
     };
+    if let Some(ready) = ready {
+        ready.call(py, &[])?;
+    }
     loop {
         let invocation = wait_next(py)?;
         session.serve(py, &invocation)?;
@@ -86,19 +103,50 @@ fn init_failed(py: Python, module: &Object) -> Raised {
     report.err().unwrap_or_else(|| py.exit(1))
 }
 
-/// Waits for the next invocation. Python's signal handlers run meanwhile.
+/// Waits for the next invocation. Python's signal handlers run meanwhile. One of several workers tries again a few times.
 pub fn wait_next(py: Python) -> Result<Invocation> {
+    const WARNING: i64 = 30;
+    const INFO: i64 = 20;
+    const PAUSES: [u64; 4] = [100, 200, 400, 800];
+    const FAILED: &str = "Failed to get next";
+    let mut pauses = PAUSES.into_iter().zip(2..);
+    let is_worker = is_worker(py)?;
+    let mut failure = format!("Initial runtime_client.next() failed: {FAILED}");
+    loop {
+        match next(py)? {
+            Ok(invocation) => return Ok(invocation),
+            Err(NoInvocation(why)) => say(&why),
+        }
+        let Some((pause, attempt)) = pauses.next().filter(|_| is_worker) else {
+            return Err(py.raise(
+                Builtin::RuntimeError,
+                &format!("LAMBDA_RUNTIME Failed to get next invocation: {FAILED}"),
+            ));
+        };
+        worker_log(py, WARNING, &failure)?;
+        worker_log(
+            py,
+            INFO,
+            &format!("Retrying runtime_client.next() [attempt {attempt}]..."),
+        )?;
+        py.detached(|| std::thread::sleep(Duration::from_millis(pause)));
+        failure = format!("Attempt {attempt} failed: {FAILED}");
+    }
+}
+
+fn next(py: Python) -> Result<std::result::Result<Invocation, NoInvocation>> {
     // Ends a wait that a signal should have ended, but another thread got it.
     const LONGEST_WAIT: Duration = Duration::from_secs(1);
+    let failed = |error: io::Error| {
+        Err(NoInvocation(format!(
+            "Failed to get next invocation. No Response from endpoint: {error}"
+        )))
+    };
     with_client(py, |client| {
-        let mut sent = py.detached(|| client.send_next());
+        if let Err(error) = py.detached(|| client.send_next()) {
+            return Ok(failed(error));
+        }
         loop {
-            if let Err(error) = sent {
-                return Err(no_invocation(
-                    py,
-                    &format!("Failed to get next invocation. No Response from endpoint: {error}"),
-                ));
-            }
             py.check_signals()?;
             let held = SignalsHeld::new();
             py.check_signals()?;
@@ -113,23 +161,22 @@ pub fn wait_next(py: Python) -> Result<Invocation> {
             });
             drop(held);
             match message {
-                Ok(None) => sent = Ok(()),
-                Ok(Some(message)) => {
-                    return Invocation::from_message(message)
-                        .map_err(|why| no_invocation(py, &why.0));
-                }
-                Err(error) => sent = Err(error),
+                Ok(None) => {}
+                Ok(Some(message)) => return Ok(Invocation::from_message(message)),
+                Err(error) => return Ok(failed(error)),
             }
         }
     })
 }
 
-fn no_invocation(py: Python, why: &str) -> Raised {
-    say(why);
-    py.raise(
-        Builtin::RuntimeError,
-        "LAMBDA_RUNTIME Failed to get next invocation: Failed to get next",
-    )
+fn is_worker(py: Python) -> Result<bool> {
+    builtin_module::name(py, "is_worker")?.is_true(py)
+}
+
+fn worker_log(py: Python, level: i64, message: &str) -> Result<()> {
+    let log = builtin_module::name(py, "worker_log")?;
+    log.call(py, &[&py.integer(level)?, &py.text(message)?])
+        .map(drop)
 }
 
 /// A line in the form that the official client's native part prints on standard output.
@@ -359,6 +406,14 @@ fn posted(py: Python, answer: io::Result<Answer>, failure: &str) -> Result<()> {
     // The caller of a stale or too large answer is told by the platform; the function is fine.
     if status == i32::from(STALE) || status == i32::from(TOO_LARGE) {
         return Ok(());
+    }
+    if is_worker(py)? {
+        const WARNING: i64 = 30;
+        return worker_log(
+            py,
+            WARNING,
+            &format!("{failure}: This won't kill the Runtime loop"),
+        );
     }
     Err(py.raise(Builtin::RuntimeError, failure))
 }

@@ -144,12 +144,17 @@ def init_failed(error, tb):
     logging.warning(WARNING)
     client = sys.modules.get("awslambdaric.lambda_runtime_client")
     agent = client._patched() if hasattr(client, "_patched") else None
-    if agent:
-        agent.log_error(description, log_sink())
-        agent._current_client().post_init_error(description)
-    else:
-        log_error(description)
-        call_runtime("init/error", 202, description["errorType"], description)
+    try:
+        if agent:
+            agent.log_error(description, log_sink())
+            agent._current_client().post_init_error(description)
+        else:
+            log_error(description)
+            call_runtime("init/error", 202, description["errorType"], description)
+    except LambdaRuntimeClientError as refused:
+        # Another worker may have been first.
+        if not (sys.modules["_lambda_ric"].is_worker and refused.response_code == 403):
+            raise
     sys.exit(1)
 
 

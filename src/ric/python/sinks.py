@@ -79,3 +79,9 @@ def log_sink():
         fd = os.environ.pop("_LAMBDA_TELEMETRY_LOG_FD", None)
         _sink = StandardLogSink() if fd is None else FramedTelemetryLogSink(fd)
     return _sink
+
+
+def forget_log_sink():
+    """The next one who asks gets a new sink."""
+    global _sink
+    _sink = None

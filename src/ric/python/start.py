@@ -27,9 +27,9 @@ class Unbuffered:
 
 
 def unbuffer():
-    if sys.stdout is not None:
+    if not isinstance(sys.stdout, (Unbuffered, type(None))):
         sys.stdout = Unbuffered(sys.stdout)
-    if sys.stderr is not None:
+    if not isinstance(sys.stderr, (Unbuffered, type(None))):
         sys.stderr = Unbuffered(sys.stderr)
 
 

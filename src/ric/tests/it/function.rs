@@ -253,6 +253,11 @@ pub struct Running {
 }
 
 impl Running {
+    /// What has come in so far.
+    pub fn requests(&self) -> Vec<Request> {
+        self.api.requests()
+    }
+
     /// Waits until it waits for an event that is not there.
     pub fn wait_until_idle(&mut self) {
         let child = &mut self.child;

@@ -17,3 +17,4 @@ mod json;
 mod logging;
 mod signals;
 mod snapshot;
+mod workers;
