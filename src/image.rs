@@ -58,8 +58,9 @@ impl Contents<'_> {
             }
             None => {
                 let created_by = format!("base: {}", self.base.title);
-                base.into_iter()
-                    .fold(builder, |builder, layer| builder.layer(layer, &created_by))
+                base.into_iter().fold(builder, |builder, layer| {
+                    builder.base_layer(layer, &created_by)
+                })
             }
         };
         for (name, parts) in self.plan() {

@@ -12,6 +12,8 @@ use fs_err as fs;
 
 /// How many lines of a failed program's output go into its error.
 const TAIL_LINES: usize = 20;
+/// How many characters of such a line: a linker's can have thousands.
+const TAIL_WIDTH: usize = 400;
 /// How many bytes of a log are read to find those lines.
 const TAIL_BYTES: u64 = 64 * 1024;
 
@@ -273,7 +275,9 @@ fn last_lines(output: &[u8]) -> String {
         .map(str::trim_end)
         .filter(|line| !line.is_empty())
         .collect();
-    lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+    let last = &lines[lines.len().saturating_sub(TAIL_LINES)..];
+    let cut = |line: &&str| line.chars().take(TAIL_WIDTH).collect::<String>();
+    last.iter().map(cut).collect::<Vec<_>>().join("\n")
 }
 
 fn end_of(log: &Path) -> io::Result<String> {

@@ -53,6 +53,7 @@ pub fn assemble(packages: &[Fetched], scratch: &Path) -> Result<Tree, BuildError
         root.remove(&path(folder));
     }
     strip_documentation(&mut root);
+    open_folders(&mut root);
     root.dereference_hardlinks()?;
     Ok(root)
 }
@@ -173,6 +174,21 @@ fn strip_documentation(root: &mut Tree) {
         .collect();
     for at in unwanted {
         root.remove(&at);
+    }
+}
+
+/// A function runs as a user that nobody knows beforehand: it may enter every folder.
+fn open_folders(root: &mut Tree) {
+    let closed = |entry: &Entry| entry.is_dir() && entry.mode & 0o005 != 0o005;
+    let paths: Vec<ImagePath> = root
+        .iter()
+        .filter(|(_, entry)| closed(entry))
+        .map(|(at, _)| at.clone())
+        .collect();
+    for at in paths {
+        if let Some(entry) = root.get_mut(&at) {
+            entry.mode |= 0o055;
+        }
     }
 }
 

@@ -160,6 +160,17 @@ impl ImageBuilder {
         self
     }
 
+    /// Puts a layer on top that holds an operating system of somebody else, which has no configuration of its own.
+    pub fn base_layer(mut self, layer: Layer, created_by: &str) -> Self {
+        self.layers.push(layer);
+        self.history.push(History {
+            created: Some(self.epoch.rfc3339()),
+            created_by: created_by.to_owned(),
+            comment: None,
+        });
+        self
+    }
+
     /// Sets what a container starts with.
     pub fn run(mut self, run: RunConfig) -> Self {
         self.run = run;

@@ -127,6 +127,8 @@ modules = {
         _zoneinfo array atexit binascii builtins cmath errno faulthandler fcntl gc grp itertools marshal math mmap posix pwd pyexpat
         readline resource select sys syslog termios time unicodedata zlib""",
 }
+if series not in modules:
+    sys.exit(f"cpython.sh: no list of the modules that CPython {series} must have")
 failures = []
 wanted, found = set(modules[series].split()), set(sys.builtin_module_names)
 if wanted != found:

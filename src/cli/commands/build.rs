@@ -1,7 +1,7 @@
 //! `imgbuild build`: a recipe in, an OCI layout out.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use oci::{Image, Layout, ManifestDigest};
@@ -44,6 +44,7 @@ pub fn run(settings: &Settings, flags: &flags::Build) -> Result<()> {
     let fetcher = Fetcher::new(&store, options);
     let inputs = Inputs::fetch(&lock, arch, host, &fetcher, !flags.no_fallback)?;
     warn_about_fallbacks(&inputs, &progress);
+    let fetched = started.elapsed();
 
     let workshop = Workshop::new(
         &store,
@@ -88,7 +89,13 @@ pub fn run(settings: &Settings, flags: &flags::Build) -> Result<()> {
             &format!("{}:{}", recipe.name, contents.tag()),
         )?;
     }
-    summarise(&workshop, &image, unchanged, started, &progress);
+    summarise(
+        &workshop,
+        &image,
+        unchanged,
+        [fetched, started.elapsed()],
+        &progress,
+    );
     print_result(settings.format, &dir, image.manifest_digest(), &contents);
     Ok(())
 }
@@ -129,27 +136,26 @@ fn warn_about_fallbacks(inputs: &Inputs, progress: &Progress) {
     ));
 }
 
+/// `times`: until the inputs were there, and until the end.
 fn summarise(
     workshop: &Workshop,
     image: &Image,
     unchanged: bool,
-    started: Instant,
+    times: [Duration; 2],
     progress: &Progress,
 ) {
-    let done = workshop.done();
-    let seconds = started.elapsed().as_secs_f64();
-    if done.is_empty() && unchanged {
+    let steps = workshop.done().len();
+    let [fetched, all] = times.map(|time| time.as_secs_f64());
+    if steps == 0 && unchanged {
         progress.note(&format!(
-            "nothing to do: every step was built before ({seconds:.2} s)"
+            "nothing to do: every step was built before ({all:.2} s)"
         ));
         return;
     }
     let size: u64 = image.layers().iter().map(|layer| layer.size()).sum();
+    let (layers, megabytes, built) = (image.layers().len(), megabytes(size), all - fetched);
     progress.note(&format!(
-        "{} steps in {seconds:.1} s; {} layers, {:.1} MB compressed",
-        done.len(),
-        image.layers().len(),
-        megabytes(size)
+        "inputs in {fetched:.1} s, {steps} steps in {built:.1} s; {layers} layers, {megabytes:.1} MB compressed"
     ));
 }
 
