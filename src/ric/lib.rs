@@ -18,6 +18,7 @@ pub mod emulator;
 pub mod entry;
 pub mod ffi;
 pub mod http;
+pub mod invocation;
 pub mod json;
 pub mod parts;
 pub mod paths;

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use crate::builtin_module::{self, with_client};
 use crate::ffi::{Builtin, Exception, Kind, Object, Python, Raised, Result, SignalsHeld, Wake};
+use crate::invocation::{Invocation, NoInvocation};
 use crate::json::{self, Encoder};
-use crate::runtime_api::{Answer, Answered, Invocation, NoInvocation};
+use crate::runtime_api::{Answer, Answered};
 use crate::{system, version};
 
 /// The X-Ray cause travels in a header; from this size on it is left out.

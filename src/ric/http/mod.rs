@@ -5,13 +5,9 @@
 use std::fmt;
 use std::io::{self, Read};
 
-/// The first line and the headers of a message.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Head {
-    /// Request line or status line.
-    pub start: String,
-    headers: Vec<(String, String)>,
-}
+mod head;
+
+pub use head::Head;
 
 /// A whole message.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,71 +42,6 @@ impl fmt::Display for Malformed {
             Self::Chunk => "malformed chunk",
             Self::BodyTooLong => "body too long",
         })
-    }
-}
-
-impl Head {
-    fn parse(text: &[u8]) -> Result<Self, Malformed> {
-        let mut lines = text
-            .split(|&byte| byte == b'\n')
-            .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-        let start = String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();
-        if start.is_empty() {
-            return Err(Malformed::Head);
-        }
-        let mut headers = Vec::new();
-        for line in lines.filter(|line| !line.is_empty()) {
-            let colon = line
-                .iter()
-                .position(|&byte| byte == b':')
-                .ok_or(Malformed::Head)?;
-            let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-            if name.is_empty() || name.iter().any(u8::is_ascii_whitespace) {
-                return Err(Malformed::Head);
-            }
-            headers.push((
-                String::from_utf8_lossy(name).to_ascii_lowercase(),
-                String::from_utf8_lossy(value).into_owned(),
-            ));
-        }
-        Ok(Self { start, headers })
-    }
-
-    /// The first header of that name (in lower case).
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.as_str())
-    }
-
-    /// The status code of a response.
-    pub fn status(&self) -> Option<u16> {
-        let mut words = self.start.split(' ');
-        words
-            .next()
-            .filter(|version| version.starts_with("HTTP/1."))?;
-        words
-            .next()?
-            .parse()
-            .ok()
-            .filter(|code| (100..1000).contains(code))
-    }
-
-    /// Method and target of a request.
-    pub fn request(&self) -> Option<(&str, &str)> {
-        let mut words = self.start.split(' ');
-        let (method, target, version) = (words.next()?, words.next()?, words.next()?);
-        (version.starts_with("HTTP/1.") && words.next().is_none()).then_some((method, target))
-    }
-
-    /// Whether the sender will close the connection after this message.
-    pub fn closes(&self) -> bool {
-        let says = |word: &str| {
-            let header = self.header("connection").unwrap_or_default();
-            header
-                .split(',')
-                .any(|option| option.trim().eq_ignore_ascii_case(word))
-        };
-        says("close") || (self.start.contains("HTTP/1.0") && !says("keep-alive"))
     }
 }
 
@@ -241,7 +172,7 @@ impl Reader {
                 .take_while(|byte| matches!(byte, b'\r' | b'\n'))
                 .count();
             self.raw.drain(..blank);
-            let Some(end) = head_end(&self.raw) else {
+            let Some(end) = head::end(&self.raw) else {
                 return if self.raw.len() > self.head_limit {
                     Err(Malformed::HeadTooLong)
                 } else {
@@ -283,21 +214,13 @@ impl Reader {
             (Some(value), _) if chunked(value) => Ok(Framing::Chunked),
             (Some(_), _) => Err(Malformed::Length),
             (None, Some(_)) => {
-                let mut lengths = self
-                    .head
-                    .headers
-                    .iter()
-                    .filter(|(name, _)| name == "content-length");
                 let digits = |value: &str| {
-                    let valid =
-                        !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+                    let valid = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
                     valid.then(|| value.parse::<usize>().unwrap_or(usize::MAX))
                 };
-                let first = lengths
-                    .next()
-                    .and_then(|(_, value)| digits(value))
-                    .ok_or(Malformed::Length)?;
-                if lengths.any(|(_, value)| digits(value) != Some(first)) {
+                let mut lengths = self.head.all("content-length").map(digits);
+                let first = lengths.next().flatten().ok_or(Malformed::Length)?;
+                if lengths.any(|other| other != Some(first)) {
                     return Err(Malformed::Length);
                 }
                 self.check_body(first)?;
@@ -353,19 +276,6 @@ impl Reader {
         self.raw.drain(..at);
         Ok(complete)
     }
-}
-
-fn head_end(raw: &[u8]) -> Option<usize> {
-    let mut from = 0;
-    while let Some(newline) = raw[from..].iter().position(|&byte| byte == b'\n') {
-        let after = from + newline + 1;
-        match raw[after..] {
-            [b'\n', ..] => return Some(after + 1),
-            [b'\r', b'\n', ..] => return Some(after + 2),
-            _ => from = after,
-        }
-    }
-    None
 }
 
 fn chunk_size(line: &[u8]) -> Result<usize, Malformed> {
@@ -438,17 +348,6 @@ mod tests {
         let text =
             "GET /a HTTP/1.1\r\nHost: x\r\n\r\nPOST /b HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}";
         assert_eq!(bodies(Side::Request, text).unwrap(), ["", "{}"]);
-    }
-
-    #[test]
-    fn heads_are_looked_up_without_case_and_first_wins() {
-        let text =
-            b"HTTP/1.1 202 Accepted\r\nX-One:  a b \r\nx-one: second\r\ncontent-length: 0\r\n\r\n";
-        let message = read(Side::Response, text, usize::MAX).unwrap().remove(0);
-        assert_eq!(message.head.header("x-one"), Some("a b"));
-        assert_eq!(message.head.header("x-two"), None);
-        assert_eq!(message.head.status(), Some(202));
-        assert!(!message.head.closes());
     }
 
     #[test]
