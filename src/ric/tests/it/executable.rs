@@ -33,13 +33,19 @@ pub fn get() -> Option<&'static Executable> {
     executable.as_ref()
 }
 
-fn given(bootstrap: &Path) -> Executable {
-    let python = bootstrap
-        .canonicalize()
-        .expect("RIC_TEST_EXECUTABLE exists");
-    let minor = ask(&python, None, "import sys; print(sys.version_info.minor)");
+fn given(program: &Path) -> Executable {
+    let python = program.canonicalize().expect("RIC_TEST_EXECUTABLE exists");
+    let minor = ask(&python, "import sys; print(sys.version_info.minor)");
+    // The image's own Python files, if they lie beside the name that was given.
+    let beside = program.parent().unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("runtime");
+    let files = if beside.join("bootstrap.py").exists() {
+        beside
+    } else {
+        &source
+    };
     Executable {
-        runtime: bootstrap.parent().unwrap().to_owned(),
+        runtime: runtime_folder(&python, files),
         minor: minor
             .expect("RIC_TEST_EXECUTABLE is a python")
             .parse()
@@ -49,12 +55,23 @@ fn given(bootstrap: &Path) -> Executable {
     }
 }
 
-fn ask(python: &Path, home: Option<&Path>, code: &str) -> Option<String> {
-    let mut command = host::command(python);
-    command
+/// A folder like the image's /var/runtime, with all the program's names.
+fn runtime_folder(python: &Path, files: &Path) -> PathBuf {
+    let runtime = host::fresh_folder();
+    for file in host::entries_of(files) {
+        if file.file_name().is_some_and(|name| name != "bootstrap") {
+            run(host::command("cp").arg("-r").arg(&file).arg(&runtime));
+        }
+    }
+    for name in ["bootstrap", "aws-lambda-rie", "lambda-entrypoint.sh"] {
+        host::link(python, &runtime.join(name));
+    }
+    runtime
+}
+
+fn ask(python: &Path, code: &str) -> Option<String> {
+    let output = host::command(python)
         .args(["-c", code])
-        .envs(home.map(|home| ("PYTHONHOME", home)));
-    let output = command
         .output()
         .ok()
         .filter(|output| output.status.success())?;
@@ -71,7 +88,7 @@ struct Library {
 fn library(python: &Path) -> Option<Library> {
     let code = "import sys, sysconfig; g = sysconfig.get_config_var; \
         print(g('LIBDIR'), g('LDLIBRARY'), sys.base_prefix, sys.version_info.minor, g('Py_ENABLE_SHARED'), sep='|')";
-    let answer = ask(python, None, code)?;
+    let answer = ask(python, code)?;
     let [folder, file, prefix, minor, shared] =
         answer.split('|').collect::<Vec<_>>().try_into().ok()?;
     let minor = minor
@@ -95,7 +112,7 @@ fn find_library() -> Option<Library> {
         );
     }
     let versions = Path::new(&host::variable("HOME").unwrap_or_default()).join(".pyenv/versions");
-    let mut pyenv: Vec<PathBuf> = host::folders_in(&versions)
+    let mut pyenv: Vec<PathBuf> = host::entries_of(&versions)
         .iter()
         .map(|version| version.join("bin/python3"))
         .collect();
@@ -118,8 +135,8 @@ fn run(command: &mut Command) {
 fn build() -> Option<Executable> {
     let library = find_library()?;
     let source = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let runtime = host::fresh_folder();
-    let archive = runtime.join("libric.a");
+    let build = host::fresh_folder();
+    let archive = build.join("libric.a");
     // The call that lib.rs documents, without the minute that LTO takes on a busy machine.
     run(
         host::command(host::variable("RUSTC").unwrap_or("rustc".into()))
@@ -143,7 +160,7 @@ fn build() -> Option<Executable> {
             .arg("-o")
             .arg(&archive),
     );
-    let python = runtime.join(format!("python3.{}", library.minor));
+    let python = build.join(format!("python3.{}", library.minor));
     run(host::command("cc")
         .arg(&archive)
         .arg("-o")
@@ -154,15 +171,8 @@ fn build() -> Option<Executable> {
         ])
         .arg(format!("-Wl,-rpath,{}", library.folder))
         .args(["-lm", "-ldl", "-lpthread"]));
-    for name in ["bootstrap", "aws-lambda-rie", "lambda-entrypoint.sh"] {
-        host::link(&python, &runtime.join(name));
-    }
-    run(host::command("cp")
-        .arg("-r")
-        .arg(source.join("runtime/."))
-        .arg(&runtime));
     Some(Executable {
-        runtime,
+        runtime: runtime_folder(&python, &source.join("runtime")),
         python,
         home: Some(library.prefix),
         minor: library.minor,

@@ -51,7 +51,7 @@ pub fn remove(path: &Path) {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the tests' one home of files")]
-pub fn folders_in(path: &Path) -> Vec<PathBuf> {
+pub fn entries_of(path: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).collect()
 }
