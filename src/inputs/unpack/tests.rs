@@ -322,6 +322,14 @@ fn damage_is_noticed() {
     let at = wrong_sum.len() - 8;
     wrong_sum[at] ^= 1;
     assert!(unpacked(&wrong_sum, None).is_err());
+    // The size in a zip's directory is only a claim.
+    let mut lying = zip(&[("a", 0o644, &"x".repeat(1000))]);
+    let directory = lying
+        .windows(4)
+        .position(|bytes| bytes == b"PK\x01\x02")
+        .unwrap();
+    lying[directory + 24..directory + 28].copy_from_slice(&10u32.to_le_bytes());
+    assert!(unpacked(&lying, None).is_err());
     for other in [&b""[..], b"BZh9", b"plain text", b"PK\x03\x04"] {
         assert!(unpacked(other, None).is_err());
     }
