@@ -712,16 +712,14 @@ impl Object {
         // SAFETY: attached.
         let list = py.own(unsafe { PyMapping_Items(self.raw()) })?;
         let pairs = list.to_vec(py)?;
-        pairs
-            .iter()
-            .map(|pair| {
-                let pair = pair.to_vec(py)?;
-                match <[Object; 2]>::try_from(pair) {
-                    Ok([key, value]) => Ok((key, value)),
-                    Err(_) => Err(py.raise(Builtin::ValueError, "items must return 2-tuples")),
-                }
-            })
-            .collect()
+        let pair = |pair: &Object| -> Result<(Object, Object)> {
+            // SAFETY: attached; anything but a tuple, and a missing item, raises. The items are borrowed.
+            unsafe {
+                let key = py.borrow(PyTuple_GetItem(pair.raw(), 0))?;
+                Ok((key, py.borrow(PyTuple_GetItem(pair.raw(), 1))?))
+            }
+        };
+        pairs.iter().map(pair).collect()
     }
 
     /// The items of any sequence or iterable, as they are now.

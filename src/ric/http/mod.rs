@@ -68,6 +68,8 @@ pub struct Reader {
     side: Side,
     head_limit: usize,
     body_limit: usize,
+    /// Where the system puts bytes; kept, because making it zero each time would cost more than the copy.
+    buffer: Vec<u8>,
     raw: Vec<u8>,
     head: Head,
     framing: Framing,
@@ -83,6 +85,7 @@ impl Reader {
             side,
             head_limit,
             body_limit,
+            buffer: Vec::new(),
             raw: Vec::new(),
             head: Head::default(),
             framing: Framing::Head,
@@ -108,19 +111,26 @@ impl Reader {
 
     /// Reads once. Returns false at the end of the stream.
     pub fn read_from(&mut self, source: &mut impl Read) -> io::Result<bool> {
-        const MOST: usize = 1024 * 1024;
-        const LEAST: usize = 16 * 1024;
-        let room = match self.framing {
-            Framing::Length(length) => length.saturating_sub(self.raw.len()).clamp(LEAST, MOST),
-            Framing::Chunked | Framing::UntilEnd => 16 * LEAST,
-            Framing::Head => LEAST,
+        const SMALL: usize = 16 * 1024;
+        const LARGE: usize = 256 * 1024;
+        // A length is only a claim: memory for it is taken in steps.
+        const AHEAD: usize = 8 * 1024 * 1024;
+        let missing = match self.framing {
+            Framing::Length(length) => length.saturating_sub(self.raw.len()),
+            Framing::Chunked | Framing::UntilEnd => LARGE,
+            Framing::Head => 0,
         };
-        let filled = self.raw.len();
-        self.raw.resize(filled + room, 0);
-        let read = source.read(&mut self.raw[filled..]);
-        self.raw.truncate(filled + *read.as_ref().unwrap_or(&0));
-        self.ended |= matches!(read, Ok(0));
-        read.map(|count| count > 0)
+        let room = if missing > SMALL { LARGE } else { SMALL };
+        if self.buffer.len() < room {
+            self.buffer.resize(room, 0);
+        }
+        let count = source.read(&mut self.buffer)?;
+        if self.raw.capacity() - self.raw.len() < count {
+            self.raw.reserve(missing.clamp(count, AHEAD));
+        }
+        self.raw.extend_from_slice(&self.buffer[..count]);
+        self.ended |= count == 0;
+        Ok(count > 0)
     }
 
     /// The message, once it is complete. Bytes behind it stay for the next one.

@@ -1,7 +1,5 @@
 //! JSON text to Python objects.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use super::first_special;
 use crate::ffi::{Builtin, Object, Python, Raised, Result};
 
@@ -266,9 +264,11 @@ impl<'a> Scanner<'a> {
             return self.string();
         };
         let raw = &self.bytes[self.at..end];
-        let mut hasher = DefaultHasher::new();
-        raw.hash(&mut hasher);
-        let slot = hasher.finish() as usize % KEYS;
+        // FNV-1a: the keys are short, and a collision only costs the memory of a second str.
+        let hash = raw.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, &byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        let slot = hash as usize % KEYS;
         self.at = end + 1;
         if let Some((known, key)) = &self.keys[slot]
             && *known == raw

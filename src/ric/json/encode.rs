@@ -63,7 +63,7 @@ impl Writer {
             Kind::True => self.out.extend_from_slice(b"true"),
             Kind::False => self.out.extend_from_slice(b"false"),
             Kind::Integer => match object.as_i64(self.py)? {
-                Some(value) => self.out.extend_from_slice(value.to_string().as_bytes()),
+                Some(value) => push_integer(&mut self.out, value),
                 // A subclass may print itself in its own way; int() takes its value.
                 None => {
                     let class = self.py.import("builtins")?.get(self.py, "int")?;
@@ -248,6 +248,24 @@ fn class_name(py: Python, object: &Object) -> Result<String> {
     object.class(py)?.get(py, "__name__")?.to_string(py)
 }
 
+fn push_integer(out: &mut Vec<u8>, value: i64) {
+    let mut digits = [0; 20];
+    let mut first = digits.len();
+    let mut rest = value.unsigned_abs();
+    loop {
+        first -= 1;
+        digits[first] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if value < 0 {
+        out.push(b'-');
+    }
+    out.extend_from_slice(&digits[first..]);
+}
+
 fn short_escape(byte: u8) -> Option<u8> {
     Some(match byte {
         b'"' | b'\\' => byte,
@@ -346,6 +364,15 @@ mod tests {
             ("x😀y", "\"x😀y\"", r#""x\ud83d\ude00y""#),
         ] {
             assert_eq!(both(text), (plain.to_owned(), ascii.to_owned()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn integers_are_written_in_full() {
+        for value in [0, 7, -1, 10, 1234567890, i64::MAX, i64::MIN] {
+            let mut out = Vec::new();
+            push_integer(&mut out, value);
+            assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
         }
     }
 
