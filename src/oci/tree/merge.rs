@@ -175,10 +175,12 @@ mod tests {
     }
 
     fn merged(layers: &[&[&str]]) -> Result<String, TreeError> {
-        let mut root = Tree::new();
+        let (mut root, mut moved) = (Tree::new(), Tree::new());
         for entries in layers {
             root.apply_layer(&layer(entries))?;
+            moved = moved.with_layer(layer(entries))?;
         }
+        assert_eq!(root.listing(), moved.listing());
         let mut text = Vec::new();
         for (path, entry) in root.iter() {
             text.push(match &entry.kind {

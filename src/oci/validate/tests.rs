@@ -538,6 +538,29 @@ fn bytes_are_what_they_say() {
 }
 
 #[test]
+fn a_layer_that_cannot_be_decompressed_is_one_finding() {
+    // Its digest is right: it was broken when it was made.
+    fn cut() -> Vec<u8> {
+        let whole = gzip(&own().finish());
+        whole[..whole.len() - 20].to_vec()
+    }
+    let spoilt = Spoilt {
+        manifest: |manifest| {
+            manifest["layers"][1]["digest"] = Digest::of(&cut()).to_string().into();
+            manifest["layers"][1]["size"] = cut().len().into();
+        },
+        files: |dir| {
+            let whole = Digest::of(&gzip(&own().finish())).hex();
+            fs_err::remove_file(dir.join("blobs/sha256").join(whole)).unwrap();
+            let name = Digest::of(&cut()).hex();
+            fs_err::write(dir.join("blobs/sha256").join(name), cut()).unwrap();
+        },
+        ..Spoilt::default()
+    };
+    one(&spoilt, "error: bytes: layer 2: ", "");
+}
+
+#[test]
 fn a_damaged_layer_hides_nothing_else() {
     // The entrypoint comes after what is refused: whether it is there is not known.
     let socket = Tar::new().add(tar::EntryType::new(b's'), "odd", 0o644, b"");
