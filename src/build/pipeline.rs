@@ -86,9 +86,10 @@ fn libraries(
     toolchain: &Toolchain,
     workshop: &Workshop,
 ) -> Result<Vec<Digest>, BuildError> {
-    // libedit is the only library that needs another one to compile.
-    let (last, first): (Vec<&Fetched>, Vec<&Fetched>) =
+    // libedit is the only library that needs another one to compile, and OpenSSL takes longer than all others together.
+    let (last, mut first): (Vec<&Fetched>, Vec<&Fetched>) =
         sources.iter().partition(|source| source.name == "libedit");
+    first.sort_by_key(|source| source.name != "openssl");
     let mut outputs: BTreeMap<&str, Digest> = BTreeMap::new();
     for batch in [first, last] {
         let needed: Vec<Digest> = outputs.get("ncurses").copied().into_iter().collect();

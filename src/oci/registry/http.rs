@@ -8,7 +8,7 @@ use std::error::Error;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use reqwest::blocking::{Client, Response};
+use reqwest::blocking::{Client, ClientBuilder, Response};
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, DATE, HeaderMap, HeaderName, LOCATION, RANGE,
     RETRY_AFTER, WWW_AUTHENTICATE,
@@ -55,14 +55,23 @@ pub struct Http {
     plain: OnceLock<Result<Client, String>>,
 }
 
-/// For a server on this machine that answers when it is done: no timeouts, no proxies, no redirects.
+/// For a server on this machine that answers when it is done: no time limit, no proxies, no TLS, no redirects.
+pub fn loopback_client() -> reqwest::Result<Client> {
+    let builder = client_builder().timeout(None).no_proxy();
+    builder.tls_certs_only([]).build()
+}
+
+/// What all clients have in common.
 #[expect(
     clippy::disallowed_methods,
     reason = "this is the home of HTTP clients"
 )]
-pub fn loopback_client() -> reqwest::Result<Client> {
-    let builder = Client::builder().timeout(None).no_proxy();
-    builder.redirect(redirect::Policy::none()).build()
+fn client_builder() -> ClientBuilder {
+    // Fails only if somebody else installed one first, which serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder()
+        .user_agent(concat!("imgbuild/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
 }
 
 /// A GET request.
@@ -224,16 +233,8 @@ impl Http {
             .map_err(|reason| HttpError::Client(reason.clone()))
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the home of HTTP clients"
-    )]
     fn build(&self, tls: bool) -> Result<Client, String> {
-        // Fails only if somebody else installed one first, which serves as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = Client::builder()
-            .user_agent(concat!("imgbuild/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
+        let mut builder = client_builder()
             .connect_timeout(self.options.connect_timeout)
             // For a blocking client this is the limit of each read, not of the whole transfer.
             .timeout(self.options.stall_timeout)
