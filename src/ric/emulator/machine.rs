@@ -255,6 +255,8 @@ mod tests {
             machine.init_error(vec![]),
             Err(Refusal::InvalidStateTransition)
         );
+        assert!(machine.needs_runtime());
+        assert_eq!(machine.next(first), Err(Refusal::InvalidStateTransition));
         machine.exited(first, "exit status 1");
         assert_eq!(
             machine.take_outcome(),

@@ -41,10 +41,19 @@ impl Request {
     }
 }
 
+/// An answer to `next`.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// The message, byte for byte.
+    pub message: Vec<u8>,
+    /// Whether the connection is closed behind it.
+    pub closes: bool,
+}
+
 #[derive(Default)]
 struct State {
     requests: Vec<Request>,
-    events: VecDeque<Vec<u8>>,
+    events: VecDeque<Event>,
     connections: usize,
     idle: bool,
 }
@@ -61,7 +70,7 @@ pub struct FakeApi {
 impl FakeApi {
     /// Answers `next` with these messages in turn, then not at all, and posts with `post`. `closes`: every connection is
     /// closed after a post has been answered, without a word about it.
-    pub fn start(events: Vec<Vec<u8>>, post: (u16, &str), closes: bool) -> Arc<Self> {
+    pub fn start(events: Vec<Event>, post: (u16, &str), closes: bool) -> Arc<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let api = Arc::new(Self {
             state: Mutex::new(State {
@@ -121,7 +130,10 @@ impl FakeApi {
                 }
             } else if let Some(event) = state.events.pop_front() {
                 drop(state);
-                stream.write_all(&event)?;
+                stream.write_all(&event.message)?;
+                if event.closes {
+                    return Ok(());
+                }
             } else {
                 state.idle = true;
                 self.changed.notify_all();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use crate::executable::{self, Executable};
-use crate::fake_api::{FakeApi, Request};
+use crate::fake_api::{Event, FakeApi, Request};
 use crate::host;
 
 /// What is to be run.
@@ -15,7 +15,7 @@ pub struct Function {
     pub executable: &'static Executable,
     pub folder: PathBuf,
     handler: String,
-    events: Vec<Vec<u8>>,
+    events: Vec<Event>,
     variables: Vec<(String, String)>,
     post: (u16, &'static str),
     closes: bool,
@@ -118,7 +118,7 @@ impl Function {
     }
 
     /// An event with more headers; one of the usual name replaces the usual one, and an empty value removes it.
-    pub fn event_with(mut self, body: &[u8], headers: &[(&str, &str)]) -> Self {
+    pub fn event_with(self, body: &[u8], headers: &[(&str, &str)]) -> Self {
         let id = format!("request-{}", self.events.len() + 1);
         let mut all = vec![
             ("Lambda-Runtime-Aws-Request-Id", id.as_str()),
@@ -136,13 +136,21 @@ impl Function {
             message.push_str(&format!("{name}: {value}\r\n"));
         }
         message.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
-        self.events.push([message.as_bytes(), body].concat());
-        self
+        self.push([message.as_bytes(), body].concat(), false)
     }
 
     /// An answer to `next`, byte for byte.
-    pub fn raw_event(mut self, message: &str) -> Self {
-        self.events.push(message.as_bytes().to_vec());
+    pub fn raw_event(self, message: &str) -> Self {
+        self.push(message.as_bytes().to_vec(), false)
+    }
+
+    /// The same, and the connection is closed behind it.
+    pub fn last_words(self, message: &str) -> Self {
+        self.push(message.as_bytes().to_vec(), true)
+    }
+
+    fn push(mut self, message: Vec<u8>, closes: bool) -> Self {
+        self.events.push(Event { message, closes });
         self
     }
 

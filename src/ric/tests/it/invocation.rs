@@ -316,3 +316,56 @@ fn large_events_come_and_go() {
     assert_eq!(outcome.posts()[1], "1");
     assert!(outcome.posts()[0].len() > 5_000_000);
 }
+
+#[test]
+fn an_answer_that_breaks_off_ends_the_runtime() {
+    let whole =
+        "HTTP/1.1 200 OK\r\nLambda-Runtime-Aws-Request-Id: x\r\nContent-Length: 4\r\n\r\ntrue";
+    for end in [1, 20, whole.len() - 5, whole.len() - 1] {
+        let Some(f) = function(ECHO) else { return };
+        let outcome = f.event("1").last_words(&whole[..end]).run();
+        assert_eq!(
+            (outcome.posts(), outcome.code()),
+            (vec!["1"], Some(1)),
+            "{end}"
+        );
+        assert!(
+            outcome
+                .stdout
+                .contains("Failed to get next invocation. No Response from endpoint")
+        );
+    }
+}
+
+#[test]
+fn an_answer_without_a_length_ends_with_the_connection() {
+    let Some(f) = function(ECHO) else { return };
+    let outcome = f
+        .last_words("HTTP/1.1 200 OK\r\nLambda-Runtime-Aws-Request-Id: x\r\n\r\n[1, 2]")
+        .event("3")
+        .run();
+    assert_eq!(outcome.posts(), ["[1, 2]", "3"]);
+    let connections: Vec<usize> = outcome
+        .requests
+        .iter()
+        .map(|request| request.connection)
+        .collect();
+    assert_eq!(connections, [0, 1, 1, 1, 1]);
+}
+
+#[test]
+fn a_runtime_api_that_is_not_there_ends_the_runtime() {
+    let Some(f) = function(ECHO) else { return };
+    let mut command = f.command(&f.program("bootstrap"));
+    let output = command
+        .arg("app.handler")
+        .env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        stdout.contains("LAMBDA_RUNTIME Failed to get next invocation. No Response from endpoint"),
+        "{stdout}"
+    );
+}
