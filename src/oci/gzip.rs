@@ -1,6 +1,6 @@
 //! Gzip whose bytes depend on its input only: not on the number of threads, not on how the caller cuts its writes.
 //!
-//! The input is cut into blocks of [`BLOCK`] bytes. Each becomes a piece of raw deflate, primed with the 32 KiB in
+//! The input is cut into blocks of 1 MiB. Each becomes a piece of raw deflate, primed with the 32 KiB in
 //! front of it and ended by a sync flush, the last one by the final bit; the pieces in order are one gzip member.
 //! Block size, level, header and the versions of flate2 and zlib-rs are the format: a change changes every layer's
 //! digest, and the golden test says so.
