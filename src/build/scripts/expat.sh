@@ -1,5 +1,5 @@
 #!/bin/sh
-# expat → include/expat{,_external}.h, lib/libexpat.a.
+# expat → include/expat{,_external,_config}.h, lib/libexpat.a.
 # In: a release tarball, or a tag archive (no configure) with the library in its folder `expat`.
 set -eu
 
@@ -25,4 +25,5 @@ for random in getrandom dev_urandom; do
 done
 cd lib
 compile-archive $out/lib/libexpat.a -O3 -I. -- $sources
-cp expat.h expat_external.h $out/include/
+# expat_config.h too: pyexpat includes it since 3.13.15, for the layout of expat's types.
+cp expat.h expat_external.h expat_config.h $out/include/
