@@ -11,7 +11,7 @@ use super::inputs::BaseInputs;
 use super::standin;
 use super::workshop::{Output, StoredLayer, Workshop};
 use crate::arch::Arch;
-use crate::inputs::decompress;
+use crate::inputs::{Origin, decompress};
 use crate::lock::LockedBase;
 
 /// A base that is what its definition says; its blobs are in the store.
@@ -119,7 +119,10 @@ impl Base {
         let title = locked.title.clone();
         let (root, reference, digest) = match inputs {
             BaseInputs::System { fetched, .. } => {
-                let reference = fetched.artifact.origins[0].to_string();
+                let reference = match &fetched.artifact.origins[0] {
+                    Origin::Oci { reference, .. } => reference.clone(),
+                    other => other.to_string(),
+                };
                 if let Ok(manifest) = Manifest::parse(&fs_err::read(&fetched.path)?) {
                     let layers = workshop.layers_of(&manifest)?;
                     check(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::thread;
 
-use oci::{Digest, Entry, ImagePath, Tree};
+use oci::{Digest, Entry, ImagePath};
 
 use super::inputs::Inputs;
 use super::rust;
@@ -62,9 +62,10 @@ pub fn run(
             )
         });
         let sdk = scope.spawn(move || wheels("sdk", &inputs.sdk, cpython, version, workshop));
+        let files = scope.spawn(move || runtime_files(cpython, version, workshop));
         let ric = join(ric)?;
         let executable = link(cpython, ric, version, &toolchain, workshop)?;
-        let runtime = runtime(executable, version, workshop)?;
+        let runtime = runtime(executable, join(files)?, version, workshop)?;
         Ok(Parts {
             cpython,
             pip: join(pip)?,
@@ -173,18 +174,7 @@ fn wheels(
             .iter()
             .map(|wheel| (filename(wheel), File::Input(wheel)))
             .collect(),
-        views: vec![
-            View {
-                output: cpython,
-                folder: "tree/var/lang",
-                place: PREFIX,
-            },
-            View {
-                output: cpython,
-                folder: "host",
-                place: "/imgbuild/host",
-            },
-        ],
+        views: interpreter(cpython),
         environment,
         ..Step::default()
     };
@@ -252,15 +242,41 @@ fn link(
     step.output(workshop)
 }
 
-/// Puts the executable, its names and the runtime's Python files where the image has them.
-fn runtime(executable: Digest, version: &str, workshop: &Workshop) -> Result<Digest, BuildError> {
+/// The runtime's Python files, with bytecode by the image's own interpreter.
+fn runtime_files(
+    cpython: Digest,
+    version: &str,
+    workshop: &Workshop,
+) -> Result<Digest, BuildError> {
+    let step = Step {
+        title: format!("runtime files for cpython {version}"),
+        script: "runtime.sh",
+        files: scripts::runtime_files()
+            .into_iter()
+            .map(|(name, text)| (name, File::Text(text)))
+            .collect(),
+        views: interpreter(cpython),
+        environment: BTreeMap::from([
+            ("PREFIX", PREFIX.to_owned()),
+            ("VERSION", version.to_owned()),
+        ]),
+        ..Step::default()
+    };
+    step.output(workshop)
+}
+
+/// Puts the executable, its names and the runtime's files where the image has them.
+fn runtime(
+    executable: Digest,
+    files: Digest,
+    version: &str,
+    workshop: &Workshop,
+) -> Result<Digest, BuildError> {
     let minor = minor_of(version);
-    let files = scripts::ric_runtime();
-    let key = Digest::of(
-        &serde_json::to_vec(&("runtime 1", executable, &minor, &files)).expect("plain data"),
-    );
-    workshop.once(&key, "runtime files", || {
-        let mut tree = Tree::new();
+    let key = ("runtime 1", executable, files, &minor);
+    let key = Digest::of(&serde_json::to_vec(&key).expect("a key is plain data"));
+    workshop.once(&key, "runtime", || {
+        let mut tree = workshop.tree(&files)?;
         let python = format!("var/lang/bin/python{minor}");
         let linked = workshop.tree(&executable)?;
         let program = linked
@@ -268,32 +284,39 @@ fn runtime(executable: Digest, version: &str, workshop: &Workshop) -> Result<Dig
             .ok_or(BuildError::Vanished(executable))?;
         tree.insert(path(&python), program.clone())?;
         let links = [
-            ("var/lang/bin/python3".to_owned(), format!("python{minor}")),
-            ("var/lang/bin/python".to_owned(), "python3".to_owned()),
-            ("var/runtime/bootstrap".to_owned(), format!("/{python}")),
+            ("var/lang/bin/python3", format!("python{minor}")),
+            ("var/lang/bin/python", "python3".to_owned()),
+            ("var/runtime/bootstrap", format!("/{python}")),
+            ("lambda-entrypoint.sh", "/var/runtime/bootstrap".to_owned()),
             (
-                "lambda-entrypoint.sh".to_owned(),
-                "/var/runtime/bootstrap".to_owned(),
-            ),
-            (
-                "usr/local/bin/aws-lambda-rie".to_owned(),
+                "usr/local/bin/aws-lambda-rie",
                 "/var/runtime/bootstrap".to_owned(),
             ),
         ];
         for (name, target) in links {
-            tree.insert(path(&name), Entry::symlink(target))?;
-        }
-        for (name, text) in &files {
-            tree.insert(
-                path(&format!("var/runtime/{name}")),
-                Entry::file(*text, 0o644),
-            )?;
+            tree.insert(path(name), Entry::symlink(target))?;
         }
         for folder in ["var/task", "opt"] {
             tree.insert(path(folder), Entry::dir(0o755))?;
         }
         workshop.keep(&tree)
     })
+}
+
+/// The built interpreter at its place, and the one that runs while the image is built.
+fn interpreter(cpython: Digest) -> Vec<View> {
+    vec![
+        View {
+            output: cpython,
+            folder: "tree/var/lang",
+            place: PREFIX,
+        },
+        View {
+            output: cpython,
+            folder: "host",
+            place: "/imgbuild/host",
+        },
+    ]
 }
 
 /// The variables of every script that compiles.

@@ -67,13 +67,16 @@ pub fn ric_source() -> Vec<(String, &'static str)> {
     })
 }
 
-/// What lands in the image's `/var/runtime`, by path below it.
-pub fn ric_runtime() -> Vec<(String, &'static str)> {
-    let strip = |(path, text): (String, _)| Some((path.strip_prefix("runtime/")?.to_owned(), text));
-    files_below(&RIC, |path| path.starts_with("runtime/"))
-        .into_iter()
-        .filter_map(strip)
-        .collect()
+/// The Python files of the runtime: `runtime/…` lands in the image's `/var/runtime`, `parts/…` there as bytecode.
+pub fn runtime_files() -> Vec<(String, &'static str)> {
+    let named = |(path, text): (String, _)| match path.strip_prefix("python/") {
+        Some(part) => (format!("parts/{part}"), text),
+        None => (path, text),
+    };
+    let wanted = |path: &str| {
+        path.ends_with(".py") && (path.starts_with("runtime/") || path.starts_with("python/"))
+    };
+    files_below(&RIC, wanted).into_iter().map(named).collect()
 }
 
 fn files_below(

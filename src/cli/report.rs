@@ -8,7 +8,7 @@ use crate::cli::commands::CommandError;
 use crate::cli::settings::SettingsError;
 use crate::inputs::FetchError;
 use crate::lock::{LockError, ResolveError};
-use crate::recipe::{NotFound, SchemaError};
+use crate::recipe::{LibraryError, SchemaError};
 
 /// `error:`, `Caused by:` lines, `hint:`.
 pub fn render(error: &anyhow::Error) -> String {
@@ -37,7 +37,7 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     ) -> Option<String> {
         error.downcast_ref::<E>().and_then(hint)
     }
-    of(error, |e: &NotFound| Some(e.hint()))
+    of(error, |e: &LibraryError| e.hint())
         .or_else(|| of(error, |e: &SchemaError| e.hint().map(str::to_owned)))
         .or_else(|| of(error, |e: &LockError| Some(e.hint())))
         .or_else(|| of(error, |e: &SettingsError| Some(e.hint().to_owned())))

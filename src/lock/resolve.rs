@@ -10,7 +10,7 @@ use super::{COMPAT, Lock, LockedBase, deciding_keys};
 use crate::arch::Arch;
 use crate::inputs::{Artifact, DebianPackages, Input, Origin, Reason, Store, pip};
 use crate::process::ProcessError;
-use crate::recipe::{BaseDefinition, Library, Recipe, SchemaError};
+use crate::recipe::{BaseDefinition, Library, LibraryError, Recipe, SchemaError};
 
 /// The C libraries that every interpreter links.
 const LIBRARIES: [&str; 11] = [
@@ -68,7 +68,7 @@ pub enum ResolveError {
     },
     /// A definition cannot be found.
     #[error(transparent)]
-    NotFound(Box<dyn std::error::Error + Send + Sync>),
+    Library(#[from] LibraryError),
     /// A definition cannot be used.
     #[error(transparent)]
     Schema(#[from] SchemaError),
@@ -103,7 +103,7 @@ impl ResolveError {
             Self::NoDigest { .. } => Some("pin the image: `skopeo inspect --format '{{.Digest}}' docker://REFERENCE` prints it".to_owned()),
             Self::Sdk { source, .. } => source.hint().or_else(|| Some("is there a boto3 of this version?".to_owned())),
             Self::Packages { source, .. } => source.hint(),
-            Self::NotFound(error) => error.downcast_ref::<crate::recipe::NotFound>().map(|e| e.hint()),
+            Self::Library(error) => error.hint(),
             _ => None,
         }
     }
@@ -114,7 +114,7 @@ type Catalogue = BTreeMap<String, Vec<Artifact>>;
 impl Resolver<'_> {
     /// The lock of a recipe that lies at `path`.
     pub fn resolve(&self, recipe: &Recipe, path: &Path) -> Result<Lock, ResolveError> {
-        let text = self.library.sources(path).map_err(ResolveError::NotFound)?;
+        let text = self.library.sources(path)?;
         let catalogue = parse_catalogue(&text.path, &text.text)?;
         let listed = |name: &str| {
             let artifacts = catalogue.get(name).cloned();
@@ -144,17 +144,11 @@ impl Resolver<'_> {
                 version: Some(wanted.clone()),
             });
         }
-        let base = self
-            .library
-            .base(path, &recipe.base)
-            .map_err(ResolveError::NotFound)?;
+        let base = self.library.base(path, &recipe.base)?;
         let definition = BaseDefinition::parse(&base.path, &base.text)?;
         let stand_in = match &definition.stand_in {
             Some(name) => {
-                let text = self
-                    .library
-                    .base(path, name)
-                    .map_err(ResolveError::NotFound)?;
+                let text = self.library.base(path, name)?;
                 Some(self.base(&BaseDefinition::parse(&text.path, &text.text)?, &text.path)?)
             }
             None => None,

@@ -34,6 +34,27 @@ impl NotFound {
     }
 }
 
+/// A definition that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LibraryError {
+    /// No such name.
+    #[error(transparent)]
+    NotFound(#[from] NotFound),
+    /// A file; the error names it.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+impl LibraryError {
+    /// What the user can do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotFound(error) => Some(error.hint()),
+            Self::Io(_) => None,
+        }
+    }
+}
+
 /// A definition's text and the path that its errors name.
 #[derive(Clone, Debug)]
 pub struct Text {
@@ -52,7 +73,7 @@ impl Library {
     }
 
     /// The recipe called `name`, or the one at a path.
-    pub fn recipe(&self, name: &str) -> Result<Text, Box<dyn std::error::Error + Send + Sync>> {
+    pub fn recipe(&self, name: &str) -> Result<Text, LibraryError> {
         if name.contains('/') || name.ends_with(".yaml") {
             let path = PathBuf::from(name);
             return Ok(Text {
@@ -85,11 +106,7 @@ impl Library {
     }
 
     /// The base definition called `name`: beside the recipe's folder, in the working folder, or built in.
-    pub fn base(
-        &self,
-        recipe: &Path,
-        name: &str,
-    ) -> Result<Text, Box<dyn std::error::Error + Send + Sync>> {
+    pub fn base(&self, recipe: &Path, name: &str) -> Result<Text, LibraryError> {
         let beside = recipe
             .parent()
             .and_then(Path::parent)
@@ -104,7 +121,7 @@ impl Library {
     }
 
     /// The catalogue of sources: beside the recipe, in the working folder, or built in.
-    pub fn sources(&self, recipe: &Path) -> Result<Text, Box<dyn std::error::Error + Send + Sync>> {
+    pub fn sources(&self, recipe: &Path) -> Result<Text, LibraryError> {
         let path = recipe.with_file_name(format!("{SOURCES}.yaml"));
         if path.exists() {
             return Ok(Text {
@@ -126,7 +143,7 @@ impl Library {
         folder: &str,
         built_in: &Dir,
         name: &str,
-    ) -> Result<Text, Box<dyn std::error::Error + Send + Sync>> {
+    ) -> Result<Text, LibraryError> {
         let file = format!("{name}.yaml");
         let path = self.folder.join(folder).join(&file);
         if path.exists() {
@@ -150,7 +167,7 @@ impl Library {
             .min_by_key(|known| distance(known, name))
             .filter(|known| distance(known, name) <= 3)
             .cloned();
-        Err(Box::new(NotFound {
+        Err(LibraryError::NotFound(NotFound {
             kind,
             name: name.to_owned(),
             nearest,
@@ -219,13 +236,9 @@ mod tests {
         let error = Library::new("/nonexistent")
             .recipe("pyhton3.13")
             .unwrap_err();
-        let error = error.downcast_ref::<NotFound>().unwrap();
         assert_eq!(error.to_string(), "there is no recipe \"pyhton3.13\"");
-        assert!(
-            error.hint().starts_with("did you mean python3.13?"),
-            "{}",
-            error.hint()
-        );
+        let hint = error.hint().unwrap();
+        assert!(hint.starts_with("did you mean python3.13?"), "{hint}");
     }
 
     #[test]

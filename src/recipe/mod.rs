@@ -11,7 +11,7 @@ use jiff::civil::Date;
 use serde::Deserialize;
 
 pub use base::{BaseDefinition, Packages, Rootfs};
-pub use library::{Library, NotFound, Text};
+pub use library::{Library, LibraryError, Text};
 pub use yaml::{SchemaError, Version};
 
 /// What to build: one runtime.

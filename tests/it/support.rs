@@ -45,7 +45,11 @@ impl Outcome {
             self.stderr
         );
         assert_eq!(self.stdout, "");
-        assert_eq!(self.stderr.matches("error: ").count(), 1, "{}", self.stderr);
+        let errors = self
+            .stderr
+            .lines()
+            .filter(|line| line.starts_with("error: "));
+        assert_eq!(errors.count(), 1, "{}", self.stderr);
         self.stderr
     }
 }

@@ -19,10 +19,7 @@ use crate::recipe::Recipe;
 /// Builds, and prints `dist/python3.13@sha256:…`.
 pub fn run(settings: &Settings, flags: &flags::Build) -> Result<()> {
     let started = Instant::now();
-    let text = settings
-        .library
-        .recipe(&flags.recipe)
-        .map_err(anyhow::Error::from_boxed)?;
+    let text = settings.library.recipe(&flags.recipe)?;
     let recipe = Recipe::parse(&text.path, &text.text, &flags.set)?;
     let lock = lock::read(settings, &text, &recipe)?;
     let host = Arch::host()?;

@@ -12,15 +12,9 @@ pub fn run(settings: &Settings) -> Result<()> {
     let today = Zoned::now().date();
     let mut rows = Vec::new();
     for name in settings.library.recipes() {
-        let text = settings
-            .library
-            .recipe(&name)
-            .map_err(anyhow::Error::from_boxed)?;
+        let text = settings.library.recipe(&name)?;
         let recipe = Recipe::parse(&text.path, &text.text, &[])?;
-        let base = settings
-            .library
-            .base(&text.path, &recipe.base)
-            .map_err(anyhow::Error::from_boxed)?;
+        let base = settings.library.base(&text.path, &recipe.base)?;
         let base = BaseDefinition::parse(&base.path, &base.text)?;
         rows.push((recipe, base));
     }

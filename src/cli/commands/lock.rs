@@ -23,10 +23,7 @@ pub fn run(settings: &Settings, flags: &flags::Lock) -> Result<()> {
     };
     let progress = Progress::new(settings.progress);
     for name in &names {
-        let text = settings
-            .library
-            .recipe(name)
-            .map_err(anyhow::Error::from_boxed)?;
+        let text = settings.library.recipe(name)?;
         let recipe = Recipe::parse(&text.path, &text.text, &[])?;
         let path = text.path.with_extension("lock");
         if flags.check {
