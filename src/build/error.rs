@@ -103,10 +103,11 @@ impl BuildError {
     /// What the user can do.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Step { last, .. } if last.contains("No permissions to create new namespace") || last.contains("setting up uid map") => {
-                Some("this machine forbids user namespaces; allow them with: sysctl kernel.unprivileged_userns_clone=1 (Debian) or sysctl kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu)".to_owned())
-            }
-            Self::Step { .. } => Some("the log shows the first error; run the same command again to try once more".to_owned()),
+            Self::Step { last, .. } if last.starts_with("bwrap: ") => Some(sandbox_hint(last)),
+            Self::Step { .. } => Some(
+                "the log shows the first error; run the same command again to try once more"
+                    .to_owned(),
+            ),
             Self::NoBase { second, .. } => second.hint(),
             Self::NotLocked { .. } => Some("run `imgbuild lock` again".to_owned()),
             Self::Feature(_) => Some("set both to disabled".to_owned()),
@@ -125,6 +126,18 @@ impl BuildError {
             Self::Arch(_) | Self::Unpack(_) | Self::Io(_) => None,
         }
     }
+}
+
+/// What a machine that cannot make the sandbox needs.
+fn sandbox_hint(said: &str) -> String {
+    let advice = if said.contains("mount proc") {
+        "a container that hides parts of /proc has no room for another one: start it with --security-opt systempaths=unconfined"
+    } else {
+        "allow user namespaces: `sysctl kernel.unprivileged_userns_clone=1` on Debian, \
+         `sysctl kernel.apparmor_restrict_unprivileged_userns=0` on Ubuntu, \
+         --security-opt seccomp=unconfined for a container"
+    };
+    format!("build scripts run in a sandbox, which this machine refuses; {advice}")
 }
 
 /// What a recipe switches on.

@@ -81,16 +81,20 @@ fn join<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
+/// What takes longest is started first, so that nobody waits for it in the end.
+const SLOWEST: [&str; 4] = ["openssl", "sqlite", "ncurses", "xz"];
+
 /// The libraries' outputs, in the order of their sources.
 fn libraries(
     sources: &[Fetched],
     toolchain: &Toolchain,
     workshop: &Workshop,
 ) -> Result<Vec<Digest>, BuildError> {
-    // libedit is the only library that needs another one to compile, and OpenSSL takes longer than all others together.
+    // libedit is the only library that needs another one to compile.
     let (last, mut first): (Vec<&Fetched>, Vec<&Fetched>) =
         sources.iter().partition(|source| source.name == "libedit");
-    first.sort_by_key(|source| source.name != "openssl");
+    let rank = |name: &str| SLOWEST.iter().position(|slow| *slow == name);
+    first.sort_by_key(|source| rank(&source.name).unwrap_or(SLOWEST.len()));
     let mut outputs: BTreeMap<&str, Digest> = BTreeMap::new();
     for batch in [first, last] {
         let needed: Vec<Digest> = outputs.get("ncurses").copied().into_iter().collect();

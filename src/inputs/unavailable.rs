@@ -84,7 +84,7 @@ impl Tried {
             advice.insert(
                 0,
                 format!(
-                    "somebody serves other bytes than the lock pins; inspect them, then `imgbuild lock --refresh {}`",
+                    "somebody serves other bytes of {} than the lock pins: inspect them, then correct the pin and run `imgbuild lock`",
                     changed.name
                 ),
             );

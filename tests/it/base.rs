@@ -1,11 +1,8 @@
 //! The base's real origins: an image and a root file system laid out like Amazon's, served by a real registry and a real web
 //! server, through the project's own definition file with other addresses.
 
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
 use oci::{
     Content, Digest, Entry, Epoch, ImageBuilder, ImagePath, Kind, LayerWriter, Layout, Platform,
@@ -13,46 +10,7 @@ use oci::{
 };
 use serde_json::Value;
 
-use crate::support::{definitions, edit, image, imgbuild, program, run};
-
-/// A server that ends with its value.
-struct Server {
-    child: Child,
-    address: String,
-}
-
-impl Server {
-    fn start(name: &str, args: impl FnOnce(&str) -> Vec<String>) -> Self {
-        let port = TcpListener::bind(("127.0.0.1", 0))
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let address = format!("127.0.0.1:{port}");
-        let mut command = program(name, args(&address));
-        let child = command
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let started = Instant::now();
-        while TcpStream::connect(&address).is_err() {
-            assert!(
-                started.elapsed() < Duration::from_secs(20),
-                "{name} does not listen"
-            );
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Self { child, address }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
+use crate::support::{Server, definitions, edit, image, imgbuild, program, run};
 
 fn path(text: &str) -> ImagePath {
     text.parse().unwrap()
@@ -166,14 +124,16 @@ fn servers() -> &'static Amazon {
             path
         };
         let (scratch, web, storage) = (place("scratch"), place("web"), place("registry"));
-        let registry = Server::start("docker-registry", |address| {
+        let registry = Server::start(|address| {
             let config = folder.path().join("registry.yml");
             let text = format!(
                 "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: {address}\n",
                 storage.display()
             );
             fs_err::write(&config, text).unwrap();
-            vec!["serve".into(), config.display().to_string()]
+            let mut command = program("docker-registry", ["serve"]);
+            command.arg(config);
+            command
         });
         let root = amazon(&scratch);
         let (index, layer) = push(&root, &registry.address, &scratch);
@@ -185,9 +145,11 @@ fn servers() -> &'static Amazon {
         let xz = scratch.join("rootfs.tar.xz");
         let (rootfs, _) = Digest::of_reader(fs_err::File::open(&xz).unwrap()).unwrap();
         fs_err::rename(&xz, web.join("rootfs.tar.xz")).unwrap();
-        let web = Server::start("python3", |address| {
-            let port = address.rsplit(':').next().unwrap().to_owned();
-            ["-m", "http.server", &port, "--bind", "127.0.0.1", "--directory", web.to_str().unwrap()].map(str::to_owned).into()
+        let web = Server::start(|address| {
+            let port = address.rsplit(':').next().unwrap();
+            let mut command = program("python3", ["-m", "http.server", port, "--bind", "127.0.0.1"]);
+            command.arg("--directory").arg(&web);
+            command
         });
         Amazon { registry, web, index, layer, rootfs, _folder: folder }
     })

@@ -1,14 +1,12 @@
 //! One real, whole build of python3.13, looked at by independent tools and used as its users would.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Outcome, image, imgbuild, program, run};
+use crate::support::{Outcome, Server, image, imgbuild, inside, program, run};
 
 fn functions() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/functions")
@@ -254,51 +252,24 @@ fn umoci_unpacks_it_and_crun_runs_it() {
 #[test]
 fn curl_invokes_through_the_emulator() {
     let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("root");
-    let rootfs = crate::support::root_of(image(), &root);
-    let port = TcpListener::bind(("127.0.0.1", 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let address = format!("127.0.0.1:{port}");
-    let mut bwrap = program("bwrap", ["--unshare-pid", "--die-with-parent", "--ro-bind"]);
-    bwrap.arg(rootfs).args([
-        "/",
-        "--proc",
-        "/proc",
-        "--dev",
-        "/dev",
-        "--tmpfs",
-        "/tmp",
-        "--ro-bind",
-    ]);
-    bwrap.arg(functions()).args([
-        "/var/task",
-        "--chdir",
-        "/var/task",
-        "--setenv",
-        "LAMBDA_TASK_ROOT",
-        "/var/task",
-    ]);
-    bwrap.args([
-        "/usr/local/bin/aws-lambda-rie",
-        "--runtime-interface-emulator-address",
-        &address,
-    ]);
-    let mut emulator = bwrap
-        .args(["/var/runtime/bootstrap", "app.echo"])
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let started = Instant::now();
-    while TcpStream::connect(&address).is_err() {
-        assert!(
-            started.elapsed() < Duration::from_secs(20),
-            "the emulator does not listen"
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let rootfs = crate::support::root_of(image(), &folder.path().join("root"));
+    let emulator = Server::start(|address| {
+        let mut command = inside(&rootfs);
+        command
+            .arg("--ro-bind")
+            .arg(functions())
+            .args(["/var/task", "--chdir", "/var/task"]);
+        command.args([
+            "--setenv",
+            "LAMBDA_TASK_ROOT",
+            "/var/task",
+            "/usr/local/bin/aws-lambda-rie",
+        ]);
+        command.args(["--runtime-interface-emulator-address", address]);
+        command.args(["/var/runtime/bootstrap", "app.echo"]);
+        command
+    });
+    let address = &emulator.address;
     let url = format!("http://{address}/2015-03-31/functions/function/invocations");
     let asked: Vec<_> = (0..4)
         .map(|i| {
@@ -326,8 +297,6 @@ fn curl_invokes_through_the_emulator() {
             serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"));
         assert_eq!(answer["event"], json!({"number": i}));
     }
-    emulator.kill().unwrap();
-    emulator.wait().unwrap();
 }
 
 #[test]
@@ -335,17 +304,8 @@ fn the_entrypoint_wants_exactly_one_handler() {
     let folder = tempfile::tempdir().unwrap();
     let rootfs = crate::support::root_of(image(), &folder.path().join("root"));
     for handlers in [&[][..], &["a.b", "c.d"]] {
-        let mut bwrap = program("bwrap", ["--ro-bind"]);
-        bwrap.arg(&rootfs).args([
-            "/",
-            "--proc",
-            "/proc",
-            "--dev",
-            "/dev",
-            "--tmpfs",
-            "/tmp",
-            "/lambda-entrypoint.sh",
-        ]);
+        let mut bwrap = inside(&rootfs);
+        bwrap.arg("/lambda-entrypoint.sh");
         let outcome = run(bwrap.args(handlers));
         assert_eq!(outcome.code, Some(142), "{outcome:?}");
         assert!(
@@ -505,29 +465,19 @@ fn a_source_distribution_with_c_code_compiles_where_gcc_is_added() {
                   export PYTHONPATH=/tmp/site\ncp -r /tmp/source /tmp/project\n\
                   pip install --no-index --no-build-isolation --target /tmp/site /tmp/project\n\
                   python -c 'import answer; print(answer.answer())'\n";
-    let mut bwrap = program("bwrap", ["--unshare-pid", "--ro-bind"]);
-    bwrap.arg(&root).args([
-        "/",
-        "--proc",
-        "/proc",
-        "--dev",
-        "/dev",
-        "--tmpfs",
+    let mut bwrap = inside(&root);
+    bwrap.arg("--ro-bind").arg(&wheels).arg("/tmp/wheels");
+    bwrap.arg("--ro-bind").arg(&project).args([
+        "/tmp/source",
+        "--clearenv",
+        "--setenv",
+        "HOME",
         "/tmp",
-        "--ro-bind",
     ]);
-    bwrap
-        .arg(&wheels)
-        .args(["/tmp/wheels", "--ro-bind"])
-        .arg(&project)
-        .args(["/tmp/source", "--clearenv"]);
     bwrap.args([
         "--setenv",
         "PATH",
         "/var/lang/bin:/usr/local/bin:/usr/bin:/bin",
-        "--setenv",
-        "HOME",
-        "/tmp",
     ]);
     let outcome = run(bwrap.args(["/bin/sh", "-c", script])).succeeded();
     assert_eq!(outcome.stdout.lines().last(), Some("42"), "{outcome:?}");

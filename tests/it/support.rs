@@ -5,9 +5,11 @@
 )]
 
 use std::ffi::OsStr;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use imgbuild::arch::Arch;
 use imgbuild::inputs::{DebianPackages, FetchOptions, Fetcher, Progress, ProgressMode, Store};
@@ -178,4 +180,47 @@ pub fn add_gcc(root: &Path) {
             .arg(root))
         .succeeded();
     }
+}
+
+/// A server of this machine; it ends with its value.
+pub struct Server {
+    child: Child,
+    pub address: String,
+}
+
+impl Server {
+    /// Starts what `command` makes for a free address, and waits until it listens there.
+    pub fn start(command: impl FnOnce(&str) -> Command) -> Self {
+        let free = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = free.local_addr().unwrap().to_string();
+        drop(free);
+        let mut command = command(&address);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().unwrap();
+        let started = Instant::now();
+        while TcpStream::connect(&address).is_err() {
+            assert!(
+                started.elapsed() < Duration::from_secs(20),
+                "{command:?} does not listen"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Self { child, address }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// bubblewrap around an unpacked image; mounts, variables and the command are still to come.
+pub fn inside(root: &Path) -> Command {
+    let mut command = program("bwrap", ["--unshare-pid", "--die-with-parent", "--ro-bind"]);
+    command
+        .arg(root)
+        .args(["/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]);
+    command
 }
