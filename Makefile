@@ -9,7 +9,7 @@ image: build ## Build everything needed, then the image of python3.13 in dist/py
 	$(IMGBUILD) python3.13
 
 test: setup-test image ## Run every test: units, the real image and functions in it, the runtime inside its interpreter
-	cargo test --release --workspace --exclude ric
+	cargo test --release --workspace --exclude ric --no-fail-fast
 	rm -rf target/rootfs
 	umoci unpack --rootless --image dist/python3.13:$$(sed 's/.*ref\.name":"\([^"]*\)".*/\1/' dist/python3.13/index.json) target/rootfs
 	RIC_TEST_EXECUTABLE=$(CURDIR)/target/rootfs/rootfs/var/lang/bin/python3.13 cargo test --release -p ric

@@ -252,7 +252,7 @@ fn one_error_names_every_origin() {
         error
             .hint()
             .unwrap()
-            .contains("imgbuild lock --refresh thing")
+            .contains("of thing than the lock pins")
     );
     assert!(!scene.path("store/blobs/sha256").join(got.hex()).exists());
 }
