@@ -15,6 +15,6 @@ mod workshop;
 pub use base::{Base, BaseFault};
 pub use error::{BuildError, Feature};
 pub use inputs::{Fallback, Inputs};
-pub use pipeline::{Parts, run};
+pub use pipeline::{Parts, check, run};
 pub use sandbox::{PROGRAM as SANDBOX_PROGRAM, Sandbox};
 pub use workshop::{Done, Output, StoredLayer, Workshop};

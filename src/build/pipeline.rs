@@ -6,7 +6,7 @@ use std::thread;
 use oci::{Digest, Entry, ImagePath};
 
 use super::inputs::Inputs;
-use super::rust;
+use super::rust::{self, Rust};
 use super::scripts;
 use super::step::{File, Step, View};
 use super::toolchain::Toolchain;
@@ -32,6 +32,17 @@ pub struct Parts {
     pub runtime: Digest,
 }
 
+/// Refuses the features of a recipe that this program does not build.
+pub fn check(python: &Python) -> Result<(), BuildError> {
+    if python.jit == Jit::Disabled && python.free_threading == FreeThreading::Disabled {
+        return Ok(());
+    }
+    Err(BuildError::Feature(Feature {
+        jit: python.jit,
+        free_threading: python.free_threading,
+    }))
+}
+
 /// Runs every step that has not been run before, independent ones side by side.
 pub fn run(
     python: &Python,
@@ -40,16 +51,12 @@ pub fn run(
     glibc: &str,
     workshop: &Workshop,
 ) -> Result<Parts, BuildError> {
-    if python.jit != Jit::Disabled || python.free_threading != FreeThreading::Disabled {
-        return Err(BuildError::Feature(Feature {
-            jit: python.jit,
-            free_threading: python.free_threading,
-        }));
-    }
+    // Asked first: a missing compiler should not show after minutes of work.
+    let rust = rust::find(arch)?;
     let toolchain = Toolchain::unpack(&inputs.toolchain, arch, glibc, workshop)?;
     let version = inputs.cpython.artifact.version.as_str();
     thread::scope(|scope| {
-        let ric = scope.spawn(|| ric(arch, workshop));
+        let ric = scope.spawn(|| ric(&rust, workshop));
         let libraries = libraries(&inputs.libraries, &toolchain, workshop)?;
         let cpython = cpython(python, &inputs.cpython, libraries, &toolchain, workshop)?;
         let pip = scope.spawn(move || {
@@ -200,8 +207,7 @@ fn filename(wheel: &Fetched) -> String {
 }
 
 /// Compiles the runtime interface client: one archive for every version and base.
-fn ric(arch: Arch, workshop: &Workshop) -> Result<Digest, BuildError> {
-    let rust = rust::find(arch)?;
+fn ric(rust: &Rust, workshop: &Workshop) -> Result<Digest, BuildError> {
     let step = Step {
         title: "runtime interface client".to_owned(),
         script: "ric.sh",

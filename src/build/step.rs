@@ -10,10 +10,11 @@ use oci::{Digest, Tree};
 use serde::Serialize;
 
 use super::BuildError;
-use super::sandbox::Sandbox;
+use super::sandbox::{self, Sandbox};
 use super::scripts;
 use super::workshop::{Workshop, step_epoch};
 use crate::inputs::{Fetched, unpack};
+use crate::process::Process;
 
 /// What a script needs.
 #[derive(Default)]
@@ -65,6 +66,9 @@ pub struct Tool<'a> {
     pub identity: String,
 }
 
+/// What scripts take from the host beside a shell and its usual tools: program and package.
+const HOST_TOOLS: [(&str, &str); 3] = [("make", "make"), ("perl", "perl"), sandbox::PROGRAM];
+
 /// What decides a step's output, in the order in which it is hashed.
 #[derive(Serialize)]
 struct Key<'a> {
@@ -114,6 +118,12 @@ impl Step<'_> {
     }
 
     fn run(&self, workshop: &Workshop, key: &Digest) -> Result<Digest, BuildError> {
+        for (program, package) in HOST_TOOLS {
+            Process::cleared(program)
+                .package(package)
+                .arg("--version")
+                .run()?;
+        }
         let work = workshop.scratch()?;
         let place = |name: &str| -> Result<PathBuf, BuildError> {
             let path = work.path().join(name);

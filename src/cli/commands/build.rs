@@ -21,6 +21,7 @@ pub fn run(settings: &Settings, flags: &flags::Build) -> Result<()> {
     let started = Instant::now();
     let text = settings.library.recipe(&flags.recipe)?;
     let recipe = Recipe::parse(&text.path, &text.text, &flags.set)?;
+    build::check(&recipe.python)?;
     let lock = lock::read(settings, &text, &recipe)?;
     let host = Arch::host()?;
     let arch = flags.arch.unwrap_or(host);
