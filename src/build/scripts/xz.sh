@@ -28,8 +28,6 @@ cp COPYING.0BSD $out/licenses/xz 2>/dev/null || cp COPYING $out/licenses/xz
     echo '#define TUKLIB_PHYSMEM_SYSCONF 1'
     echo '#define TUKLIB_FAST_UNALIGNED_ACCESS 1'
     echo '#define PACKAGE_NAME "XZ Utils"'
-    echo '#define PACKAGE_URL "https://tukaani.org/xz/"'
-    echo '#define PACKAGE_BUGREPORT "xz@tukaani.org"'
 } >config.h
 
 cd src/liblzma
