@@ -230,6 +230,56 @@ impl<'h> Registry<'h> {
             let document = Document::parse(&bytes, None).map_err(invalid)?;
             return Ok((bytes, document));
         }
+        let (bytes, content_type) = self.fetch_manifest(reference)?;
+        if let Some(descriptor) =
+            descriptor.filter(|descriptor| descriptor.size != bytes.len() as u64)
+        {
+            let (expected, got) = (descriptor.size, bytes.len() as u64);
+            return Err(PullError::from(TransferError::Size { expected, got }).into());
+        }
+        let document = Document::parse(&bytes, content_type.as_deref()).map_err(invalid)?;
+        Ok((bytes, document))
+    }
+
+    /// The exact bytes of a manifest or an index of this repository, and the type that they were sent as; `digest`
+    /// or, without one, what the reference names. Their digest is checked, nothing is parsed.
+    pub fn manifest_bytes(
+        &self,
+        digest: Option<&Digest>,
+    ) -> Result<(Vec<u8>, Option<String>), PullError> {
+        match digest {
+            Some(digest) => {
+                self.fetch_manifest(&self.reference.with_digest(ManifestDigest(*digest)))
+            }
+            None => self.fetch_manifest(&self.reference),
+        }
+    }
+
+    /// Puts a blob into a file, which may hold the beginning of it: digest and size are checked, what breaks is resumed.
+    /// `at` hears how many bytes there are.
+    pub fn download_blob(
+        &self,
+        blob: &Descriptor,
+        part: &Path,
+        at: &mut dyn FnMut(u64),
+    ) -> Result<(), PullError> {
+        let path = format!("blobs/{}", blob.digest);
+        let mut open = |from| self.get(&path, None, from);
+        let options = self.http.options();
+        Ok(download(
+            options,
+            &blob.digest,
+            Some(blob.size),
+            part,
+            &mut open,
+            at,
+        )?)
+    }
+
+    fn fetch_manifest(
+        &self,
+        reference: &Reference,
+    ) -> Result<(Vec<u8>, Option<String>), PullError> {
         let path = format!("manifests/{}", reference.target());
         let (bytes, content_type) = retrying(self.http.options(), || {
             let response = self.get(&path, Some(ACCEPT), 0)?;
@@ -248,13 +298,12 @@ impl<'h> Registry<'h> {
                     reason: super::http::deepest(&error),
                 }),
             }
-        })
-        .map_err(PullError::from)?;
+        })?;
         let (content_type, announced) = content_type;
         let size = bytes.len() as u64;
         if size > MAX_MANIFEST {
             let (what, limit) = ("a manifest", MAX_MANIFEST);
-            return Err(PullError::TooBig { what, size, limit }.into());
+            return Err(PullError::TooBig { what, size, limit });
         }
         let got = Digest::of(&bytes);
         let expected = [
@@ -266,14 +315,9 @@ impl<'h> Registry<'h> {
             .flatten()
             .find(|expected| *expected != got)
         {
-            return Err(PullError::from(TransferError::Mismatch { expected, got }).into());
+            return Err(TransferError::Mismatch { expected, got }.into());
         }
-        if let Some(descriptor) = descriptor.filter(|descriptor| descriptor.size != size) {
-            let (expected, got) = (descriptor.size, size);
-            return Err(PullError::from(TransferError::Size { expected, got }).into());
-        }
-        let document = Document::parse(&bytes, content_type.as_deref()).map_err(invalid)?;
-        Ok((bytes, document))
+        Ok((bytes, content_type))
     }
 
     fn config<S: BlobSink>(
@@ -309,18 +353,7 @@ impl<'h> Registry<'h> {
 
     fn blob<S: BlobSink>(&self, blob: &Descriptor, sink: &S) -> Result<PathBuf, S::Error> {
         let path = sink.obtain(&blob.digest, &mut |part| {
-            let at = format!("blobs/{}", blob.digest);
-            let mut open = |from| self.get(&at, None, from);
-            let mut hear = |bytes| sink.at(&blob.digest, bytes);
-            let options = self.http.options();
-            Ok(download(
-                options,
-                &blob.digest,
-                Some(blob.size),
-                part,
-                &mut open,
-                &mut hear,
-            )?)
+            self.download_blob(blob, part, &mut |bytes| sink.at(&blob.digest, bytes))
         })?;
         let got = fs::metadata(&path)
             .map_err(|error: io::Error| PullError::from(TransferError::from(error)))?
