@@ -15,8 +15,8 @@ use crate::media_type;
 pub(crate) use write::index_json;
 
 const MARKER: &str = "oci-layout";
-const INDEX: &str = "index.json";
-const BLOBS: &str = "blobs/sha256";
+pub(crate) const INDEX: &str = "index.json";
+pub(crate) const BLOBS: &str = "blobs/sha256";
 /// The version file, as every tool writes it.
 pub(crate) const MARKER_BYTES: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 /// The annotation that holds an image's name in a layout.

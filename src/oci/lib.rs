@@ -14,6 +14,7 @@ pub mod media_type;
 pub mod path;
 pub mod registry;
 pub mod root;
+pub mod source;
 pub mod tar_reader;
 pub mod tar_writer;
 pub mod tarball;

@@ -17,7 +17,7 @@ use crate::tar_writer::{TarWriteError, Times, write_tar};
 use crate::tree::{Tree, TreeError};
 
 /// The annotation by which containerd names an image.
-const CONTAINERD_NAME: &str = "io.containerd.image.name";
+pub(crate) const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
 /// A tarball that cannot be written.
 #[derive(Debug, thiserror::Error)]

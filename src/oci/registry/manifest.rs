@@ -168,11 +168,7 @@ impl Index {
         let mut manifests = Vec::new();
         for entry in index.manifests() {
             let descriptor = descriptor(entry)?;
-            let platform = entry.platform().as_ref().map(|platform| Platform {
-                os: platform.os().to_string(),
-                architecture: platform.architecture().to_string(),
-                variant: platform.variant().clone(),
-            });
+            let platform = entry.platform().as_ref().map(Platform::from);
             if MANIFESTS.contains(&descriptor.media_type.as_str()) {
                 manifests.push((descriptor, platform));
             }
@@ -192,9 +188,19 @@ impl Index {
     }
 }
 
+impl From<&spec::Platform> for Platform {
+    fn from(platform: &spec::Platform) -> Self {
+        Self {
+            os: platform.os().to_string(),
+            architecture: platform.architecture().to_string(),
+            variant: platform.variant().clone(),
+        }
+    }
+}
+
 impl Platform {
-    /// A variant that one side does not name matches any.
-    pub(super) fn serves(&self, wanted: &Self) -> bool {
+    /// Whether it is what is wanted; a variant that one side does not name matches any.
+    pub fn serves(&self, wanted: &Self) -> bool {
         let variants =
             self.variant.is_none() || wanted.variant.is_none() || self.variant == wanted.variant;
         self.os == wanted.os && self.architecture == wanted.architecture && variants

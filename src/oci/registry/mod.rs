@@ -3,7 +3,7 @@
 
 mod auth;
 #[cfg(test)]
-mod faulty;
+pub(crate) mod faulty;
 pub mod http;
 mod manifest;
 mod pull;
