@@ -1,0 +1,35 @@
+//! What this process does to itself before and beside the interpreter.
+
+#[cfg(feature = "executable")]
+use std::ffi::{CStr, c_char};
+use std::ffi::{c_int, c_ulong};
+
+use super::Signal;
+
+unsafe extern "C" {
+    fn prctl(option: c_int, ...) -> c_int;
+}
+
+/// Sets an environment variable. Only before the first thread and the interpreter start.
+pub fn set_variable(name: &str, value: &std::ffi::OsStr) {
+    // SAFETY: the program has one thread when its role is decided, the only time at which this is called.
+    unsafe { std::env::set_var(name, value) };
+}
+
+/// This process gets SIGTERM when the thread that forked it ends.
+pub fn die_with_parent() {
+    const PR_SET_PDEATHSIG: c_int = 1;
+    // SAFETY: a system call without memory.
+    unsafe { prctl(PR_SET_PDEATHSIG, Signal::Terminate as c_ulong) };
+}
+
+/// The C program's start.
+#[cfg(feature = "executable")]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
+    let arguments = (0..argc.max(0) as usize)
+        // SAFETY: the C library passes argc terminated texts.
+        .map(|index| unsafe { CStr::from_ptr(*argv.add(index)) }.to_owned())
+        .collect();
+    crate::entry::run(arguments)
+}
