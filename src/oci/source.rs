@@ -7,7 +7,7 @@ mod error;
 mod location;
 mod verified;
 
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use oci_spec::image as spec;
@@ -51,6 +51,17 @@ enum Place<'h> {
         registry: Registry<'h>,
         blobs: tempfile::TempDir,
     },
+}
+
+/// Where a blob's bytes lie on this machine while its source is open. Unchecked: [`ImageSource::blob`] checks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlobFile {
+    /// The blob's file, or the archive that it is a member of.
+    pub path: PathBuf,
+    /// Where it starts in the file.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub len: u64,
 }
 
 /// One image of one platform, its documents verified and understood.
@@ -168,8 +179,23 @@ impl<'h> ImageSource<'h> {
 
     /// Any other blob as a reader from its start; may be asked for again and from several threads.
     pub fn blob(&self, descriptor: &Descriptor) -> Result<Blob, SourceError> {
-        let raw = self.raw(descriptor)?;
+        let raw: Box<dyn Read + Send> = Box::new(self.raw(descriptor)?);
         Ok(Verified::new(raw, descriptor.digest, descriptor.size))
+    }
+
+    /// Where a blob lies, so that it can be read from any offset. Of a registry it is downloaded, if it was not yet.
+    pub fn blob_file(&self, descriptor: &Descriptor) -> Result<BlobFile, SourceError> {
+        let found = match &self.place {
+            Place::Archive(archive) => archive.blob(descriptor.digest),
+            Place::Layout(layout) => whole_file(&layout.blob_path(descriptor.digest))?,
+            Place::Registry { registry, blobs } => {
+                whole_file(&fetched(registry, descriptor, blobs.path())?)?
+            }
+        };
+        found.ok_or_else(|| SourceError::Missing {
+            what: format!("the blob {}", descriptor.digest),
+            shown: self.shown.clone(),
+        })
     }
 
     /// The one manifest that is meant: the top itself, or the entry of its index for `platform`. Without a platform an
@@ -320,22 +346,10 @@ impl<'h> ImageSource<'h> {
         Ok(Descriptor { digest, ..found })
     }
 
-    fn raw(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>, SourceError> {
-        let missing = || SourceError::Missing {
-            what: format!("the blob {}", descriptor.digest),
-            shown: self.shown.clone(),
-        };
-        match &self.place {
-            Place::Archive(archive) => archive.blob(descriptor.digest)?.ok_or_else(missing),
-            Place::Layout(layout) => {
-                let path = layout.blob_path(descriptor.digest);
-                open(&path)?.ok_or_else(missing)
-            }
-            Place::Registry { registry, blobs } => {
-                let path = fetched(registry, descriptor, blobs.path())?;
-                open(&path)?.ok_or_else(missing)
-            }
-        }
+    fn raw(&self, descriptor: &Descriptor) -> Result<impl Read + Send + use<>, SourceError> {
+        let file = self.blob_file(descriptor)?;
+        let failed = |source| SourceError::io("read", &file.path, source);
+        file.open(0).map_err(failed)
     }
 
     fn check_size(&self, descriptor: &Descriptor, limit: u64) -> Result<(), SourceError> {
@@ -386,9 +400,23 @@ impl SourceImage {
     }
 }
 
-fn open(path: &Path) -> Result<Option<Box<dyn Read + Send>>, SourceError> {
-    match fs_err::File::open(path) {
-        Ok(file) => Ok(Some(Box::new(file))),
+impl BlobFile {
+    /// Reads from an offset in the blob.
+    pub fn open(&self, from: u64) -> io::Result<io::Take<fs_err::File>> {
+        let mut file = fs_err::File::open(&self.path)?;
+        let from = from.min(self.len);
+        file.seek(SeekFrom::Start(self.offset + from))?;
+        Ok(file.take(self.len - from))
+    }
+}
+
+fn whole_file(path: &Path) -> Result<Option<BlobFile>, SourceError> {
+    match fs_err::metadata(path) {
+        Ok(metadata) => Ok(Some(BlobFile {
+            path: path.to_owned(),
+            offset: 0,
+            len: metadata.len(),
+        })),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(SourceError::io("read", path, source)),
     }

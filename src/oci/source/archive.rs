@@ -1,14 +1,14 @@
 //! An image as one tar: an OCI layout in it, or what `docker save` writes. Members are read where they lie; a gzip
 //! archive is unpacked into a temporary file first.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use tempfile::TempPath;
 
 use super::location::Name;
-use super::{MAX_DOCUMENT, SourceError};
+use super::{BlobFile, MAX_DOCUMENT, SourceError};
 use crate::digest::Digest;
 use crate::entry::Content;
 use crate::image::json;
@@ -85,22 +85,16 @@ impl Archive {
         self.docker.is_some()
     }
 
-    /// A blob's bytes, unchecked.
-    pub fn blob(&self, digest: Digest) -> Result<Option<Box<dyn Read + Send>>, SourceError> {
-        let blobs = self.docker.iter().flat_map(|docker| &docker.blobs);
-        let known = blobs.filter(|(blob, _)| *blob == digest);
-        let path = match known.map(|(_, path)| path.clone()).next() {
-            Some(path) => path,
-            None if self.docker.is_some() => return Ok(None),
-            None => {
-                let name = format!("{}/{}", layout::BLOBS, digest.hex());
-                name.parse().expect("a digest is a name")
+    /// Where a blob lies.
+    pub fn blob(&self, digest: Digest) -> Option<BlobFile> {
+        let path = match &self.docker {
+            Some(docker) => {
+                let (_, path) = docker.blobs.iter().find(|(blob, _)| *blob == digest)?;
+                path.to_string()
             }
+            None => format!("{}/{}", layout::BLOBS, digest.hex()),
         };
-        let Some(content) = self.find(&path.to_string()) else {
-            return Ok(None);
-        };
-        self.open_content(&content).map(Some)
+        Some(self.file(&self.find(&path)?))
     }
 
     /// A member's content, links followed inside the archive.
@@ -110,17 +104,15 @@ impl Archive {
         self.members.content(&path).ok().cloned()
     }
 
-    fn open_content(&self, content: &Content) -> Result<Box<dyn Read + Send>, SourceError> {
+    fn file(&self, content: &Content) -> BlobFile {
         let Content::File { path, offset, len } = content else {
             unreachable!("a tar's members lie in the tar");
         };
-        let open = || {
-            let mut file = fs_err::File::open(&**path)?;
-            file.seek(SeekFrom::Start(*offset))?;
-            Ok(file.take(*len))
-        };
-        let file = open().map_err(|source| SourceError::io("read", &self.path, source))?;
-        Ok(Box::new(file))
+        BlobFile {
+            path: path.to_path_buf(),
+            offset: *offset,
+            len: *len,
+        }
     }
 
     fn small(&self, name: &str, limit: u64) -> Result<Vec<u8>, SourceError> {
@@ -162,8 +154,8 @@ impl Archive {
                 what: name.to_owned(),
                 shown: self.path.display().to_string(),
             })?;
-            let mut reader = self.open_content(&content)?;
             let failed = |source| SourceError::io("read", &self.path, source);
+            let mut reader = self.file(&content).open(0).map_err(failed)?;
             let mut start = Vec::new();
             (&mut reader)
                 .take(4)

@@ -94,6 +94,12 @@ fn a_layout_and_both_kinds_of_archive_hold_the_same_image() {
         assert_eq!(found.manifest_bytes, image.manifest(), "{text}");
         assert_eq!(found.config_bytes, image.config(), "{text}");
         assert_eq!(found.digest(), image.manifest_digest(), "{text}");
+        let layer = &found.manifest.layers[1];
+        let mut rest = Vec::new();
+        let file = source.blob_file(layer).unwrap();
+        file.open(10).unwrap().read_to_end(&mut rest).unwrap();
+        let whole = fs_err::read(image.layers()[1].path()).unwrap();
+        assert_eq!(rest, whole[10..], "{text}");
     }
     for (text, message) in [
         (
