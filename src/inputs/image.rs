@@ -32,7 +32,7 @@ pub(super) fn fetch(
         .parse()
         .map_err(|error| Reason::Unusable(format!("{error}")))?;
     let reference = reference.with_digest(ManifestDigest(*pinned));
-    let registry = Registry::new(urls.http(), reference, None, false)?;
+    let registry = Registry::new(urls.http(), reference)?;
     let sink = Sink {
         store,
         transfer,

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use oci::registry::{Get, Http, HttpError, HttpOptions, TransferError, Url, download, host};
+use oci::registry::{Http, HttpError, HttpOptions, Request, TransferError, Url, download, host};
 
 use super::Artifact;
 use super::origins::Reason;
@@ -55,15 +55,9 @@ impl Urls {
     ) -> Result<(), Reason> {
         let url =
             Url::parse(url).map_err(|_| TransferError::from(HttpError::Address(url.to_owned())))?;
-        let get = Get::new(url);
-        self.while_reachable(&host(&get.url), || {
+        self.while_reachable(&host(&url), || {
             let http = self.http();
-            let mut open = |from| {
-                http.get(&Get {
-                    from,
-                    ..get.clone()
-                })
-            };
+            let mut open = |from| http.send(&Request::get(url.clone()).from(from));
             let mut hear = |bytes| transfer.at(bytes);
             let (options, digest) = (http.options(), &artifact.sha256);
             Ok(download(

@@ -1,322 +1,274 @@
-//! Logging in to a registry: comes in its challenge, goes out a value for `Authorization`. Credentials come from the
-//! caller; this file reads no configuration.
+//! Logging in to a registry: comes in its challenge and what is to be done, goes out a value for `Authorization`. Reads
+//! no configuration: credentials come from the caller.
+//!
+//! Whoever logs in sends the user's credentials to the address that the registry names for it, its realm. A realm is
+//! asked only over https (over http if the registry itself speaks http, and the realm is on its host or named by the
+//! user), has no user in its address, is not in the local network unless it is on the registry's own host, and is not
+//! followed to another place.
 
-use std::io::Read as _;
-use std::net::IpAddr;
+mod challenge;
 
-use reqwest::Url;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 
-use super::Secret;
-use super::http::{Get, Http, HttpError, host};
-use super::retry::retrying;
+use super::http::{Http, HttpError, Request, host, shortened};
+use super::network::{Network, is_internal};
+use super::{Credentials, Secret};
+use challenge::Challenge;
 
 /// More than any token, less than what hurts.
 const MAX_ANSWER: u64 = 1 << 20;
+/// What the token specification guarantees where the server does not say, and the least that is believed.
+const SHORTEST_LIFE: Duration = Duration::from_secs(60);
 
-/// A user's account at one registry.
-#[derive(Clone, Debug)]
-pub struct Credentials {
-    /// The user's name.
-    pub username: String,
-    /// The password or token.
-    pub password: Secret,
+/// What is to be done in a registry: a set of token scopes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Access(BTreeSet<String>);
+
+impl Access {
+    /// Reading in a repository.
+    pub fn pull(repository: &str) -> Self {
+        Self(BTreeSet::from([format!("repository:{repository}:pull")]))
+    }
+
+    /// Reading and writing in a repository.
+    pub fn push(repository: &str) -> Self {
+        Self(BTreeSet::from([format!(
+            "repository:{repository}:pull,push"
+        )]))
+    }
+
+    /// And reading in another one, as mounting a blob from there needs.
+    pub fn and_pull(mut self, repository: &str) -> Self {
+        self.0.insert(format!("repository:{repository}:pull"));
+        self
+    }
+
+    fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// With what a registry says that is missing.
+    fn and(&self, scope: Option<&str>) -> Self {
+        let mut all = self.clone();
+        let more = scope.unwrap_or_default().split(' ');
+        all.0
+            .extend(more.filter(|it| !it.is_empty()).map(str::to_owned));
+        all
+    }
 }
 
-/// One challenge of a `WWW-Authenticate` header.
-#[derive(Debug, PartialEq, Eq)]
-struct Challenge {
-    scheme: String,
-    parameters: Vec<(String, String)>,
+/// What a registry said that it wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// A token of a server.
+    Token {
+        realm: Url,
+        service: Option<String>,
+        /// What the last token lacked.
+        missing: Option<String>,
+    },
+    /// User and password.
+    Password,
+}
+
+/// The value of `Authorization`, and how long it is good for if that is known.
+pub(super) struct Login {
+    pub(super) authorization: Secret,
+    pub(super) life: Option<Duration>,
 }
 
 #[derive(Deserialize)]
 struct Token {
     token: Option<String>,
     access_token: Option<String>,
+    expires_in: Option<i64>,
 }
 
-/// The value of `Authorization` that answers `challenges`, which the registry at `api` sent.
-pub(super) fn answer(
+impl Wanted {
+    /// Of the challenges that the registry at `api` sent.
+    pub(super) fn of(challenges: &[String], api: &Url, network: &Network) -> Result<Self, String> {
+        let challenges: Vec<Challenge> = challenges
+            .iter()
+            .flat_map(|text| challenge::parse(text))
+            .collect();
+        let of_scheme = |scheme: &str| challenges.iter().find(|it| it.scheme == scheme);
+        if let Some(bearer) = of_scheme("bearer") {
+            let realm = check_realm(api, bearer.get("realm").unwrap_or_default(), network)
+                .map_err(|reason| format!("its token server {reason}"))?;
+            let lacks = bearer.get("error") == Some("insufficient_scope");
+            return Ok(Self::Token {
+                realm,
+                service: bearer.get("service").map(str::to_owned),
+                missing: bearer.get("scope").filter(|_| lacks).map(str::to_owned),
+            });
+        }
+        match of_scheme("basic") {
+            Some(_) => Ok(Self::Password),
+            None => Err("it names no way to log in that is spoken here".to_owned()),
+        }
+    }
+
+    /// Without what concerns one request.
+    pub(super) fn in_general(mut self) -> Self {
+        if let Self::Token { missing, .. } = &mut self {
+            *missing = None;
+        }
+        self
+    }
+
+    /// Whether a login for one serves the other.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.clone().in_general() == other.clone().in_general()
+    }
+
+    /// Gets what the registry `api` wants for `access`.
+    pub(super) fn answer(
+        &self,
+        http: &Http,
+        api: &Url,
+        access: &Access,
+        credentials: Option<&Credentials>,
+    ) -> Result<Login, HttpError> {
+        let refuse = |reason: &str| HttpError::Login {
+            host: host(api),
+            reason: reason.to_owned(),
+        };
+        match (self, credentials) {
+            (_, Some(Credentials::RegistryToken(token))) => Ok(Login {
+                authorization: bearer(token.expose()),
+                life: None,
+            }),
+            (Self::Password, Some(Credentials::Password { username, password })) => Ok(Login {
+                authorization: basic(username, password),
+                life: None,
+            }),
+            (Self::Password, Some(Credentials::IdentityToken(_))) => {
+                Err(refuse("it wants a password; there is only a token for it"))
+            }
+            (Self::Password, None) => Err(refuse("no user and password are known for it")),
+            (
+                Self::Token {
+                    realm,
+                    service,
+                    missing,
+                },
+                credentials,
+            ) => {
+                let access = access.and(missing.as_deref());
+                token(http, realm, service.as_deref(), &access, credentials).map_err(|error| {
+                    let status = error.status();
+                    let refused = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN]
+                        .map(Some)
+                        .contains(&status);
+                    match refused {
+                        true => refuse(&match credentials {
+                            Some(_) => format!("the login for it is refused: {error}"),
+                            None => format!("no login is known for it: {error}"),
+                        }),
+                        false => error,
+                    }
+                })
+            }
+        }
+    }
+}
+
+fn token(
     http: &Http,
-    api: &Url,
-    scope: &str,
-    challenges: &[String],
+    realm: &Url,
+    service: Option<&str>,
+    access: &Access,
     credentials: Option<&Credentials>,
-) -> Result<Secret, HttpError> {
-    let refuse = |reason: String| HttpError::Login {
-        host: host(api),
-        reason,
-    };
-    let challenges: Vec<Challenge> = challenges.iter().flat_map(|text| parse(text)).collect();
-    if let Some(bearer) = challenges
-        .iter()
-        .find(|challenge| challenge.scheme == "bearer")
-    {
-        let realm = bearer.get("realm").unwrap_or_default();
-        let mut url = check_realm(api, realm)
-            .map_err(|reason| refuse(format!("its token server {reason}")))?;
-        if let Some(service) = bearer.get("service") {
+) -> Result<Login, HttpError> {
+    let host = host(realm);
+    let mut url = realm.clone();
+    let form;
+    // A token server that sends elsewhere would send the credentials elsewhere.
+    let request = if let Some(Credentials::IdentityToken(token)) = credentials {
+        form = oauth_form(service, access, token);
+        Request::post(url)
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .bytes(form.expose().as_bytes())
+            .repeatable()
+    } else {
+        if let Some(service) = service {
             url.query_pairs_mut().append_pair("service", service);
         }
-        url.query_pairs_mut().append_pair("scope", scope);
-        return token(http, url, credentials);
-    }
-    if challenges
-        .iter()
-        .any(|challenge| challenge.scheme == "basic")
-    {
-        return credentials
-            .map(basic)
-            .ok_or_else(|| refuse("no user and password are known for it".to_owned()));
-    }
-    Err(refuse(
-        "it names no way to log in that is spoken here".to_owned(),
-    ))
-}
-
-fn token(http: &Http, url: Url, credentials: Option<&Credentials>) -> Result<Secret, HttpError> {
-    let host = host(&url);
-    let get = Get {
-        authorization: credentials.map(basic),
-        // A token server that sends elsewhere would send the credentials elsewhere.
-        redirects: false,
-        ..Get::new(url)
+        for scope in access.scopes() {
+            url.query_pairs_mut().append_pair("scope", scope);
+        }
+        let authorization = match credentials {
+            Some(Credentials::Password { username, password }) => Some(basic(username, password)),
+            _ => None,
+        };
+        Request::get(url).authorization(authorization)
     };
-    let response = retrying(http.options(), || http.get(&get))?;
+    let answer = http.read(&request.never_redirected(), MAX_ANSWER)?;
     let refuse = |reason: &str| HttpError::Login {
         host: host.clone(),
         reason: reason.to_owned(),
     };
-    let mut body = Vec::new();
-    let read = response.take(MAX_ANSWER).read_to_end(&mut body);
-    read.map_err(|_| refuse("its answer broke off"))?;
     let answer: Token =
-        serde_json::from_slice(&body).map_err(|_| refuse("its answer is not a token"))?;
-    let token = answer
-        .token
-        .or(answer.access_token)
-        .filter(|token| !token.is_empty());
+        serde_json::from_slice(&answer.body).map_err(|_| refuse("its answer is not a token"))?;
+    let token = [answer.token, answer.access_token];
+    let token = token.into_iter().flatten().find(|token| !token.is_empty());
     let token = token.ok_or_else(|| refuse("its answer holds no token"))?;
     if token.chars().any(|c| !c.is_ascii_graphic()) {
         return Err(refuse("its token has bytes that no header may have"));
     }
-    Ok(Secret::new(format!("Bearer {token}")))
+    let seconds = answer.expires_in.unwrap_or_default();
+    let life = Duration::from_secs(seconds.try_into().unwrap_or_default()).max(SHORTEST_LIFE);
+    Ok(Login {
+        authorization: bearer(&token),
+        life: Some(life),
+    })
 }
 
-fn basic(credentials: &Credentials) -> Secret {
-    let plain = format!("{}:{}", credentials.username, credentials.password.expose());
-    Secret::new(format!("Basic {}", base64(plain.as_bytes())))
+/// OAuth 2: a refresh token for an access token.
+fn oauth_form(service: Option<&str>, access: &Access, token: &Secret) -> Secret {
+    let scopes: Vec<&str> = access.scopes().collect();
+    let mut url = Url::parse("form:").expect("a constant");
+    url.query_pairs_mut()
+        .append_pair("grant_type", "refresh_token")
+        .append_pair("client_id", "imgbuild")
+        .append_pair("service", service.unwrap_or_default())
+        .append_pair("scope", &scopes.join(" "))
+        .append_pair("refresh_token", token.expose());
+    Secret::new(url.query().unwrap_or_default())
 }
 
-/// The token server is named by the registry; it may not turn this machine into a tool against its own network.
-fn check_realm(api: &Url, realm: &str) -> Result<Url, String> {
-    let url = Url::parse(realm).map_err(|_| format!("{realm:?} is not an address"))?;
-    let same_host = url.host() == api.host();
-    if url.scheme() != "https" && (url.scheme() != "http" || api.scheme() != "http") {
-        return Err(format!("is not asked over {}", url.scheme()));
+fn basic(username: &str, password: &Secret) -> Secret {
+    let plain = format!("{username}:{}", password.expose());
+    Secret::new(format!("Basic {}", BASE64_STANDARD.encode(plain)))
+}
+
+fn bearer(token: &str) -> Secret {
+    Secret::new(format!("Bearer {token}"))
+}
+
+/// The token server is named by the registry; it may not turn this machine into a tool against its own network, nor
+/// make it show the user's password to whoever listens.
+fn check_realm(api: &Url, realm: &str, network: &Network) -> Result<Url, String> {
+    let url = Url::parse(realm).map_err(|_| format!("{:?} is not an address", shortened(realm)))?;
+    let trusted = url.host() == api.host() || network.names(&url);
+    if url.scheme() != "https" && !(url.scheme() == "http" && api.scheme() == "http" && trusted) {
+        return Err(format!("{} is not asked over {}", host(&url), url.scheme()));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err("has a user in its address".to_owned());
     }
-    if !same_host && is_internal(&url) {
+    if !trusted && is_internal(&url) {
         return Err(format!("is an internal address, {}", host(&url)));
     }
     Ok(url)
 }
 
-fn is_internal(url: &Url) -> bool {
-    let name = url.host_str().unwrap_or_default();
-    let Ok(ip) = name.trim_matches(['[', ']']).parse::<IpAddr>() else {
-        return name == "localhost" || name.ends_with(".localhost");
-    };
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => {
-            ip.is_private()
-                || ip.is_loopback()
-                || ip.is_link_local()
-                || ip.is_unspecified()
-                || ip.is_broadcast()
-        }
-        IpAddr::V6(ip) => {
-            ip.is_loopback()
-                || ip.is_unspecified()
-                || ip.is_unique_local()
-                || ip.is_unicast_link_local()
-        }
-    }
-}
-
-impl Challenge {
-    fn get(&self, name: &str) -> Option<&str> {
-        self.parameters
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
-    }
-}
-
-/// `Scheme key="value", key=value, Scheme …`; what does not fit the grammar ends the list.
-fn parse(header: &str) -> Vec<Challenge> {
-    let mut challenges: Vec<Challenge> = Vec::new();
-    let mut rest = header.trim_start_matches([' ', ',']);
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !is_token(c)).unwrap_or(rest.len());
-        let (word, after) = rest.split_at(end);
-        if word.is_empty() {
-            break;
-        }
-        if let Some(value) = after.trim_start().strip_prefix('=') {
-            let Some((value, after)) = parse_value(value.trim_start()) else {
-                break;
-            };
-            let Some(challenge) = challenges.last_mut() else {
-                break;
-            };
-            challenge
-                .parameters
-                .push((word.to_ascii_lowercase(), value));
-            rest = after;
-        } else {
-            challenges.push(Challenge {
-                scheme: word.to_ascii_lowercase(),
-                parameters: Vec::new(),
-            });
-            rest = after;
-        }
-        rest = rest.trim_start_matches([' ', '\t', ',']);
-    }
-    challenges
-}
-
-fn parse_value(text: &str) -> Option<(String, &str)> {
-    let Some(quoted) = text.strip_prefix('"') else {
-        let end = text.find(|c: char| !is_token(c)).unwrap_or(text.len());
-        return Some((text[..end].to_owned(), &text[end..]));
-    };
-    let mut value = String::new();
-    let mut characters = quoted.char_indices();
-    while let Some((at, c)) = characters.next() {
-        match c {
-            '"' => return Some((value, &quoted[at + 1..])),
-            '\\' => value.push(characters.next()?.1),
-            c => value.push(c),
-        }
-    }
-    None
-}
-
-fn is_token(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let bits = chunk
-            .iter()
-            .fold(0u32, |bits, byte| bits << 8 | u32::from(*byte))
-            << (8 * (3 - chunk.len()));
-        for i in 0..4 {
-            let letter = LETTERS[(bits >> (18 - 6 * i) & 63) as usize] as char;
-            text.push(if i <= chunk.len() { letter } else { '=' });
-        }
-    }
-    text
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn challenges_are_parsed() {
-        let one =
-            parse(r#"Bearer realm="https://a/t?x=1,2",service="s \"q\"", scope=repository:a:pull"#);
-        assert_eq!(one.len(), 1);
-        assert_eq!(one[0].scheme, "bearer");
-        assert_eq!(one[0].get("realm"), Some("https://a/t?x=1,2"));
-        assert_eq!(one[0].get("service"), Some("s \"q\""));
-        let two = parse(r#"Basic realm="x", Bearer realm="y""#);
-        let schemes: Vec<_> = two
-            .iter()
-            .map(|c| (c.scheme.as_str(), c.get("realm").unwrap()))
-            .collect();
-        assert_eq!(schemes, [("basic", "x"), ("bearer", "y")]);
-        for broken in [
-            "",
-            ",,",
-            "=x",
-            "Bearer realm=\"x",
-            "\"\"",
-            "é",
-            "Bearer realm=\"x\\",
-        ] {
-            assert!(
-                parse(broken).iter().all(|c| c.parameters.is_empty()),
-                "{broken}"
-            );
-        }
-    }
-
-    #[test]
-    fn token_servers_are_checked() {
-        let api = |text: &str| Url::parse(text).unwrap();
-        let https = api("https://registry.example/v2/");
-        let http = api("http://127.0.0.1:5000/v2/");
-        for good in [
-            "https://auth.example/token",
-            "https://registry.example:8443/t",
-            "https://8.8.8.8/t",
-        ] {
-            assert!(check_realm(&https, good).is_ok(), "{good}");
-        }
-        for bad in [
-            "",
-            "/token",
-            "http://auth.example/t",
-            "ftp://auth.example/t",
-            "file:///etc/passwd",
-            "https://user:pw@auth.example/t",
-            "https://127.0.0.1/t",
-            "https://10.1.2.3/t",
-            "https://169.254.169.254/t",
-            "https://0.0.0.0/t",
-            "https://[::1]/t",
-            "https://[::ffff:127.0.0.1]/t",
-            "https://[fe80::1]/t",
-            "https://[fd00::1]/t",
-            "https://localhost/t",
-            "https://2130706433/t",
-            "https://0x7f.1/t",
-        ] {
-            assert!(check_realm(&https, bad).is_err(), "{bad}");
-        }
-        assert!(check_realm(&http, "http://127.0.0.1:5001/t").is_ok());
-        assert!(check_realm(&http, "http://127.0.0.2:5001/t").is_err());
-    }
-
-    #[test]
-    fn base64_of_all_lengths() {
-        let table = [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("a:\u{ff}?>", "YTrDvz8+"),
-        ];
-        for (plain, encoded) in table {
-            assert_eq!(base64(plain.as_bytes()), encoded);
-        }
-    }
-
-    #[test]
-    fn secrets_do_not_show() {
-        let credentials = Credentials {
-            username: "u".into(),
-            password: Secret::new("canary"),
-        };
-        assert!(!format!("{credentials:?} {:?}", basic(&credentials)).contains("canary"));
-    }
-}
+mod tests;

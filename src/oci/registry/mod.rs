@@ -2,22 +2,33 @@
 //! Knows nothing of where blobs are kept: that is a [`BlobSink`].
 
 mod auth;
+mod credentials;
+mod endpoint;
 #[cfg(test)]
 pub(crate) mod faulty;
 pub mod http;
 mod manifest;
+mod network;
 mod pull;
 mod reference;
 mod retry;
 mod secret;
+mod tls;
 mod transfer;
 
-pub use auth::Credentials;
-pub use http::{Get, Http, HttpError, HttpOptions, host, shown};
+pub use auth::Access;
+pub use credentials::{
+    Credentials, HelperFault, HelperOutput, Keychain, KeychainError, RunHelper, Source,
+};
+pub use endpoint::Endpoint;
+pub use http::{Answer, Http, HttpError, HttpOptions, Open, Request, host, shown};
 pub use manifest::{Descriptor, Index, Manifest, ManifestError, Platform};
+pub use network::{Network, Proxies};
 pub use pull::{BlobSink, PullError, Pulled, Registry};
 pub use reference::{InvalidReference, Reference};
+pub use retry::Clock;
 pub use secret::Secret;
+pub use tls::{CaCertificates, CaError, TlsFault};
 pub use transfer::{TransferError, download};
 
 /// An address, parsed.

@@ -1,21 +1,18 @@
 //! Pulling an image: manifest, configuration and layers, each checked, into whatever keeps blobs. The manifest is kept
 //! last, so one that is there means that the pull was finished.
 
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use fs_err as fs;
-use reqwest::Url;
-use reqwest::blocking::Response;
 use reqwest::header::CONTENT_TYPE;
 
-use super::auth::{self, Credentials};
-use super::http::{Get, Http, HttpError};
+use super::auth::Access;
+use super::endpoint::Endpoint;
+use super::http::{Http, HttpError, Request};
 use super::manifest::{ACCEPT, Document};
-use super::retry::retrying;
 use super::transfer::{TransferError, download};
-use super::{Descriptor, Manifest, ManifestError, Platform, Reference, Secret};
+use super::{Descriptor, Manifest, ManifestError, Platform, Reference};
 use crate::{Digest, ManifestDigest};
 
 /// The specification's own limit.
@@ -47,11 +44,9 @@ pub trait BlobSink {
 
 /// A repository in a registry, and the way in.
 pub struct Registry<'h> {
-    http: &'h Http,
+    endpoint: Endpoint<'h>,
+    access: Access,
     reference: Reference,
-    api: Url,
-    credentials: Option<Credentials>,
-    authorization: Mutex<Option<Secret>>,
 }
 
 /// An image whose blobs are all in the sink.
@@ -70,9 +65,6 @@ pub struct Pulled {
 /// An image that could not be pulled.
 #[derive(Debug, thiserror::Error)]
 pub enum PullError {
-    /// A registry without a usable address.
-    #[error("{0} is not the address of a registry")]
-    Address(String),
     /// A blob did not arrive.
     #[error(transparent)]
     Transfer(#[from] TransferError),
@@ -145,27 +137,18 @@ impl PullError {
 }
 
 impl<'h> Registry<'h> {
-    /// Touches nothing yet. `plain_http` speaks http to a registry on another machine too.
-    pub fn new(
-        http: &'h Http,
-        reference: Reference,
-        credentials: Option<Credentials>,
-        plain_http: bool,
-    ) -> Result<Self, PullError> {
-        let api = reference.api(plain_http);
-        let api = api.ok_or_else(|| PullError::Address(reference.registry().to_owned()))?;
+    /// Touches nothing yet.
+    pub fn new(http: &'h Http, reference: Reference) -> Result<Self, PullError> {
         Ok(Self {
-            http,
+            endpoint: Endpoint::new(http, &reference)?,
+            access: Access::pull(reference.repository()),
             reference,
-            api,
-            credentials,
-            authorization: Mutex::default(),
         })
     }
 
     /// The host and port that are asked.
     pub fn host(&self) -> String {
-        super::host(&self.api)
+        self.endpoint.host()
     }
 
     /// The reference's image for `platform`; without a platform, an index is an error.
@@ -264,8 +247,10 @@ impl<'h> Registry<'h> {
         at: &mut dyn FnMut(u64),
     ) -> Result<(), PullError> {
         let path = format!("blobs/{}", blob.digest);
-        let mut open = |from| self.get(&path, None, from);
-        let options = self.http.options();
+        let url = self.endpoint.url(self.reference.repository(), &path)?;
+        let get = Request::get(url);
+        let mut open = |from| self.endpoint.once(&self.access, &get.clone().from(from));
+        let options = self.endpoint.http().options();
         Ok(download(
             options,
             &blob.digest,
@@ -281,30 +266,23 @@ impl<'h> Registry<'h> {
         reference: &Reference,
     ) -> Result<(Vec<u8>, Option<String>), PullError> {
         let path = format!("manifests/{}", reference.target());
-        let (bytes, content_type) = retrying(self.http.options(), || {
-            let response = self.get(&path, Some(ACCEPT), 0)?;
-            let header = |name| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
-            let (content_type, digest) = (
-                header(CONTENT_TYPE.as_str()),
-                header("docker-content-digest"),
-            );
-            let host = super::host(response.url());
-            let mut bytes = Vec::new();
-            let read = response.take(MAX_MANIFEST + 1).read_to_end(&mut bytes);
-            match read {
-                Ok(_) => Ok((bytes, (content_type, digest))),
-                Err(error) => Err(HttpError::Broken {
-                    host,
-                    reason: super::http::deepest(&error),
-                }),
-            }
+        let url = self.endpoint.url(self.reference.repository(), &path)?;
+        let request = Request::get(url).accept(ACCEPT);
+        let answer = self.endpoint.read(&self.access, &request, MAX_MANIFEST);
+        let answer = answer.map_err(|error| match error {
+            HttpError::TooBig { limit, .. } => PullError::TooBig {
+                what: "a manifest",
+                size: limit + 1,
+                limit,
+            },
+            error => error.into(),
         })?;
-        let (content_type, announced) = content_type;
-        let size = bytes.len() as u64;
-        if size > MAX_MANIFEST {
-            let (what, limit) = ("a manifest", MAX_MANIFEST);
-            return Err(PullError::TooBig { what, size, limit });
-        }
+        let header = |name| answer.header(name).map(str::to_owned);
+        let (content_type, announced) = (
+            header(CONTENT_TYPE.as_str()),
+            header("docker-content-digest"),
+        );
+        let bytes = answer.body;
         let got = Digest::of(&bytes);
         let expected = [
             reference.digest().map(|digest| digest.0),
@@ -363,47 +341,6 @@ impl<'h> Registry<'h> {
             return Err(PullError::from(TransferError::Size { expected, got }).into());
         }
         Ok(path)
-    }
-
-    /// GET in this repository; logs in when asked to, once.
-    fn get(&self, path: &str, accept: Option<&str>, from: u64) -> Result<Response, HttpError> {
-        let url = self
-            .api
-            .join(&format!("{}/{path}", self.reference.repository()));
-        let url = url.map_err(|_| HttpError::Address(self.reference.to_string()))?;
-        let mut get = Get {
-            accept: accept.map(str::to_owned),
-            authorization: self.authorization(),
-            from,
-            ..Get::new(url)
-        };
-        let challenges = match self.http.get(&get) {
-            Err(HttpError::Status {
-                status, challenges, ..
-            }) if status.as_u16() == 401 && !challenges.is_empty() => challenges,
-            result => return result,
-        };
-        let scope = format!("repository:{}:pull", self.reference.repository());
-        let authorization = auth::answer(
-            self.http,
-            &self.api,
-            &scope,
-            &challenges,
-            self.credentials.as_ref(),
-        )?;
-        get.authorization = Some(authorization.clone());
-        *self
-            .authorization
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(authorization);
-        self.http.get(&get)
-    }
-
-    fn authorization(&self) -> Option<Secret> {
-        self.authorization
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
     }
 }
 

@@ -72,13 +72,9 @@ impl Reference {
         }
     }
 
-    /// Where the registry's API is: https, or http for a registry on this machine or if `plain_http` says so.
+    /// Where the registry's API is.
     pub(super) fn api(&self, plain_http: bool) -> Option<Url> {
-        let scheme = if plain_http || self.is_local() {
-            "http"
-        } else {
-            "https"
-        };
+        let scheme = if plain_http { "http" } else { "https" };
         // Docker Hub's API lives on another host than its name says.
         let host = if self.registry == DOCKER_HUB {
             "registry-1.docker.io"
@@ -88,7 +84,8 @@ impl Reference {
         Url::parse(&format!("{scheme}://{host}/v2/")).ok()
     }
 
-    fn is_local(&self) -> bool {
+    /// On this machine.
+    pub(super) fn is_local(&self) -> bool {
         let host = self.registry.strip_prefix('[').map_or_else(
             || self.registry.split(':').next().unwrap_or_default(),
             |rest| rest.split(']').next().unwrap_or_default(),
@@ -105,9 +102,12 @@ impl FromStr for Reference {
 
     fn from_str(text: &str) -> Result<Self, InvalidReference> {
         let invalid = |reason| InvalidReference {
-            text: text.chars().take(300).collect(),
+            text: without_login(text).chars().take(300).collect(),
             reason,
         };
+        if without_login(text) != text {
+            return Err(invalid("a user and password do not belong in it"));
+        }
         let (name, digest) = match text.split_once('@') {
             Some((name, digest)) => {
                 let digest: Digest = digest
@@ -134,10 +134,7 @@ impl FromStr for Reference {
             Some((first, rest)) if is_host(first) => (first, rest.to_owned()),
             _ => (DOCKER_HUB, name.to_owned()),
         };
-        let registry = match registry {
-            "index.docker.io" | "registry-1.docker.io" | "registry.hub.docker.com" => DOCKER_HUB,
-            other => other,
-        };
+        let registry = canonical_host(registry);
         if !is_valid_host(registry) {
             return Err(invalid("the registry is not a host and port"));
         }
@@ -170,6 +167,27 @@ impl fmt::Display for Reference {
             (None, Some(digest)) => write!(f, "@{digest}"),
             (None, None) => f.write_str(":latest"),
         }
+    }
+}
+
+/// Of a text that may have `user:password@` in front, what may be shown.
+fn without_login(text: &str) -> String {
+    let ends = text.match_indices('@').map(|(at, _)| &text[at + 1..]);
+    let logins = ends.filter(|rest| {
+        !["sha256:", "sha512:", "md5:"]
+            .iter()
+            .any(|it| rest.starts_with(it))
+    });
+    logins
+        .last()
+        .map_or_else(|| text.to_owned(), |rest| format!("…@{rest}"))
+}
+
+/// Docker Hub has several names.
+pub(super) fn canonical_host(host: &str) -> &str {
+    match host {
+        "index.docker.io" | "registry-1.docker.io" | "registry.hub.docker.com" => DOCKER_HUB,
+        other => other,
     }
 }
 
@@ -272,42 +290,5 @@ mod tests {
         for text in table {
             assert!(text.parse::<Reference>().is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn only_this_machine_gets_plain_http() {
-        let scheme = |text: &str| {
-            text.parse::<Reference>()
-                .unwrap()
-                .api(false)
-                .unwrap()
-                .scheme()
-                .to_owned()
-        };
-        for local in [
-            "localhost/a",
-            "localhost:5000/a",
-            "127.0.0.1:5000/a",
-            "[::1]:5000/a",
-        ] {
-            assert_eq!(scheme(local), "http", "{local}");
-        }
-        for far in [
-            "a",
-            "localhost.example/a",
-            "127.0.0.1.example/a",
-            "10.0.0.1:5000/a",
-        ] {
-            assert_eq!(scheme(far), "https", "{far}");
-        }
-        assert_eq!(
-            "10.0.0.1:5000/a"
-                .parse::<Reference>()
-                .unwrap()
-                .api(true)
-                .unwrap()
-                .scheme(),
-            "http"
-        );
     }
 }

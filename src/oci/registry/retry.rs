@@ -1,11 +1,15 @@
 //! When to try again: pauses that double, jitter, and what the server asks for, within limits.
 
+mod clock;
+
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::Duration;
 
 use jiff::fmt::rfc2822;
 
-use super::http::{HttpError, HttpOptions};
+pub use clock::Clock;
+
+use super::http::{HttpError, HttpOptions, Request};
 
 /// No transfer is tried more often than this, even if each attempt brings a few bytes.
 const MOST_ATTEMPTS: u32 = 100;
@@ -15,6 +19,8 @@ pub(super) struct Attempts<'o> {
     options: &'o HttpOptions,
     in_a_row: u32,
     total: u32,
+    /// When something came last.
+    since: Duration,
 }
 
 impl<'o> Attempts<'o> {
@@ -23,6 +29,7 @@ impl<'o> Attempts<'o> {
             options,
             in_a_row: 0,
             total: 0,
+            since: options.clock.now(),
         }
     }
 
@@ -31,12 +38,20 @@ impl<'o> Attempts<'o> {
         if !error.is_transient() {
             return false;
         }
-        self.in_a_row = if progressed { 1 } else { self.in_a_row + 1 };
+        let clock = &self.options.clock;
+        if progressed {
+            (self.in_a_row, self.since) = (0, clock.now());
+        }
+        self.in_a_row += 1;
         self.total += 1;
         if self.in_a_row >= self.options.attempts || self.total >= MOST_ATTEMPTS {
             return false;
         }
-        std::thread::sleep(self.pause(error));
+        let pause = self.pause(error);
+        if clock.now().saturating_sub(self.since) + pause > self.options.patience {
+            return false;
+        }
+        clock.sleep(pause);
         true
     }
 
@@ -59,7 +74,19 @@ impl<'o> Attempts<'o> {
     }
 }
 
-/// Repeats a request that is safe to repeat.
+/// Sends a request, and again only if it may be repeated.
+pub(super) fn once_or_again<T>(
+    options: &HttpOptions,
+    request: &Request,
+    mut send: impl FnMut() -> Result<T, HttpError>,
+) -> Result<T, HttpError> {
+    match request.is_repeatable() {
+        true => retrying(options, send),
+        false => send(),
+    }
+}
+
+/// Repeats what is safe to repeat.
 pub(super) fn retrying<T>(
     options: &HttpOptions,
     mut request: impl FnMut() -> Result<T, HttpError>,

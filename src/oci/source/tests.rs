@@ -204,7 +204,7 @@ fn a_registry_is_read_blob_by_blob() {
     let dir = tempfile::tempdir().unwrap();
     let image = image(dir.path(), "amd64");
     let http = Http::new(HttpOptions::default());
-    let connect = |reference: &Reference| Registry::new(&http, reference.clone(), None, true);
+    let connect = |reference: &Reference| Registry::new(&http, reference.clone());
     let server = serve(&image, false);
     let name = format!("{}/team/a:1", server.address());
     let source = open_with(&name, dir.path(), &connect).unwrap();

@@ -1,5 +1,6 @@
 //! Redirects and messages.
 
+use super::error::message;
 use super::*;
 
 #[test]
@@ -7,7 +8,9 @@ fn redirects_never_lose_https() {
     let next = |from: &str, to: &'static str| {
         let mut headers = HeaderMap::new();
         headers.insert(LOCATION, to.parse().unwrap());
-        next_hop(&Url::parse(from).unwrap(), &headers)
+        let from = Url::parse(from).unwrap();
+        Network::default()
+            .next_hop(&from, &from, &headers)
             .map(|url| url.to_string())
             .ok()
     };

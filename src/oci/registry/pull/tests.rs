@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::super::HttpOptions;
 use super::super::faulty::{Answer, Request, Server};
+use super::super::{Credentials, HttpOptions, Keychain, Network, Secret};
 use super::*;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -142,15 +142,22 @@ fn pull_as(
     credentials: Option<Credentials>,
     sink: &Folder,
 ) -> Result<Pulled, PullError> {
+    let keychain = credentials.map_or_else(Keychain::default, |credentials| {
+        Keychain::fixed(server.address(), &credentials)
+    });
     let http = Http::new(HttpOptions {
         pause: Duration::from_millis(1),
         attempts: 3,
+        network: Network {
+            keychain,
+            ..Network::default()
+        },
         ..HttpOptions::default()
     });
     let reference: Reference = format!("{}/team/python{suffix}", server.address())
         .parse()
         .unwrap();
-    let registry = Registry::new(&http, reference, credentials, false)?;
+    let registry = Registry::new(&http, reference)?;
     registry.pull(platform.as_ref(), sink).map_err(|failed| {
         assert!(
             !format!("{} {:?}", failed.0, failed.0).contains("canary"),
@@ -380,7 +387,7 @@ fn an_expired_token_is_renewed_once() {
 
 #[test]
 fn credentials_go_to_the_token_server_only_when_given() {
-    let credentials = || Credentials {
+    let credentials = || Credentials::Password {
         username: "user".into(),
         password: Secret::new("canary"),
     };

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::super::faulty::{Answer, Server};
-use super::super::{Get, Http, Secret, Url};
+use super::super::{Http, Request, Secret, Url};
 use super::*;
 
 fn http() -> Http {
@@ -13,6 +13,7 @@ fn http() -> Http {
         attempts: 3,
         pause: Duration::from_millis(1),
         longest_pause: Duration::from_secs(2),
+        ..HttpOptions::default()
     })
 }
 
@@ -30,16 +31,9 @@ fn try_over(
     let part = dir.path().join("part");
     fs::write(&part, there).unwrap();
     let http = http();
-    let get = Get {
-        authorization: Some(Secret::new("Bearer canary")),
-        ..Get::new(server.url("/file?signature=canary"))
-    };
-    let mut open = |from| {
-        http.get(&Get {
-            from,
-            ..get.clone()
-        })
-    };
+    let get = Request::get(server.url("/file?signature=canary"))
+        .authorization(Some(Secret::new("Bearer canary")));
+    let mut open = |from| http.send(&get.clone().from(from));
     let mut last = 0;
     let result = download(
         http.options(),
@@ -318,7 +312,9 @@ fn nobody_there_is_known_at_once() {
         .local_addr()
         .unwrap();
     let error = http()
-        .get(&Get::new(Url::parse(&format!("http://{closed}/")).unwrap()))
+        .send(&Request::get(
+            Url::parse(&format!("http://{closed}/")).unwrap(),
+        ))
         .unwrap_err();
     assert_eq!(error.unreachable_host(), Some(closed.to_string().as_str()));
     assert!(error.to_string().contains("onnection refused"), "{error}");
