@@ -168,7 +168,7 @@ def log_error(error):
     sink = log_sink()
     if sink.json:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        sink.log_error([dumps({"timestamp": stamp, "level": "ERROR", **error})])
+        sink.log_error([encode({"timestamp": stamp, "level": "ERROR", **error}).decode()])
         return
     kind, message = error.get("errorType"), error.get("errorMessage")
     title = "[ERROR]"
