@@ -2,11 +2,15 @@
 //! that says which program failed, how, and its last words. The only place that starts one. Knows no sandbox and no
 //! step: callers put `bwrap` or `apt-get` in front.
 
+mod exchange;
+
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+
+pub use exchange::Limits;
 
 use fs_err as fs;
 
@@ -63,6 +67,20 @@ pub enum ProcessError {
         tail: String,
         /// The file that holds all of its output.
         log: Option<PathBuf>,
+    },
+    /// It did not end in time.
+    #[error("{program} did not end within {seconds} s")]
+    Slow {
+        /// The program's name.
+        program: String,
+        /// The time it had.
+        seconds: u64,
+    },
+    /// It says more than it may.
+    #[error("{program} says more than it should")]
+    TooMuch {
+        /// The program's name.
+        program: String,
     },
     /// The file for its output could not be used.
     #[error(transparent)]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use oci::registry::Url;
 
 use crate::arch::Arch;
 
@@ -98,6 +99,9 @@ pub struct Build {
     /// How many compilers run at a time [default: the number of cores]
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub jobs: Option<u32>,
+    /// For base images and sources.
+    #[command(flatten)]
+    pub network: Network,
 }
 
 /// `imgbuild invoke`.
@@ -143,6 +147,32 @@ pub struct Verify {
     /// The folder that holds built images
     #[arg(long, short, value_name = "DIR", default_value = "dist")]
     pub output: PathBuf,
+}
+
+/// Flags of every command that speaks to registries or web servers.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Network")]
+pub struct Network {
+    /// A host (with its port) that speaks http without TLS; may be repeated. Registries on this machine do, unless
+    /// --ca-cert or --insecure says that they speak TLS
+    #[arg(long, value_name = "HOST", value_delimiter = ',', value_parser = host)]
+    pub plain_http: Vec<String>,
+    /// A host (with its port) whose certificate is not verified; may be repeated
+    #[arg(long, value_name = "HOST", value_delimiter = ',', value_parser = host)]
+    pub insecure: Vec<String>,
+    /// Certificates, in PEM form, of CAs to trust besides the system's [also: SSL_CERT_FILE, SSL_CERT_DIR]
+    #[arg(long, value_name = "FILE")]
+    pub ca_cert: Option<PathBuf>,
+}
+
+fn host(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
+    let is_host = !text.is_empty() && text.chars().all(plain);
+    let url = Url::parse(&format!("http://{text}/"));
+    match url {
+        Ok(url) if is_host && url.has_host() => Ok(text.to_ascii_lowercase()),
+        _ => Err("expected HOST or HOST:PORT".to_owned()),
+    }
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

@@ -4,6 +4,8 @@
     reason = "this is the home of the environment"
 )]
 
+mod network;
+
 use std::env;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -40,6 +42,9 @@ pub enum SettingsError {
     /// SOURCE_DATE_EPOCH is no time.
     #[error("SOURCE_DATE_EPOCH cannot be used")]
     Epoch(#[source] oci::epoch::InvalidEpoch),
+    /// The file of --ca-cert is no use.
+    #[error("--ca-cert cannot be used")]
+    Ca(#[source] oci::registry::CaError),
 }
 
 impl SettingsError {
@@ -50,6 +55,7 @@ impl SettingsError {
             Self::Epoch(_) => {
                 "unset it, or set it as in SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)"
             }
+            Self::Ca(error) => error.hint(),
         }
     }
 }

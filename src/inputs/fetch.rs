@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use fs_err as fs;
 use oci::Digest;
+use oci::registry::Network;
 use serde::{Deserialize, Serialize};
 
 use super::mirror::Mirrors;
@@ -43,6 +44,8 @@ pub struct FetchOptions {
     pub fallback_age: Duration,
     /// How many inputs travel at once.
     pub transfers: usize,
+    /// The network between here and the servers.
+    pub network: Network,
 }
 
 impl Default for FetchOptions {
@@ -54,6 +57,7 @@ impl Default for FetchOptions {
             fallbacks: true,
             fallback_age: Duration::from_secs(24 * 3600),
             transfers: 4,
+            network: Network::default(),
         }
     }
 }
@@ -108,7 +112,7 @@ impl<'s> Fetcher<'s> {
         Self {
             store,
             mirrors: Mirrors::new(options.mirrors.clone()),
-            origins: Origins::new(store),
+            origins: Origins::new(store, &options.network),
             options,
         }
     }

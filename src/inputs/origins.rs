@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use fs_err as fs;
 use oci::Digest;
-use oci::registry::{PullError, TransferError};
+use oci::registry::{Network, PullError, TransferError};
 
 use super::debian::Apt;
 use super::progress::Transfer;
@@ -72,10 +72,10 @@ pub(super) struct Origins<'s> {
 }
 
 impl<'s> Origins<'s> {
-    pub(super) fn new(store: &'s Store) -> Self {
+    pub(super) fn new(store: &'s Store, network: &Network) -> Self {
         Self {
             store,
-            urls: Urls::new(),
+            urls: Urls::new(network),
             apt: Apt::new(store),
             down: Mutex::default(),
         }

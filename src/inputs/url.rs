@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use oci::registry::{Http, HttpError, HttpOptions, Request, TransferError, Url, download, host};
+use oci::registry::{
+    Http, HttpError, HttpOptions, Network, Request, TransferError, Url, download, host,
+};
 
 use super::Artifact;
 use super::origins::Reason;
@@ -22,13 +24,17 @@ pub(super) struct Urls {
 }
 
 impl Urls {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(network: &Network) -> Self {
+        let patient = HttpOptions {
+            network: network.clone(),
+            ..HttpOptions::default()
+        };
         Self {
-            patient: Http::default(),
             hasty: Http::new(HttpOptions {
                 connect_timeout: HASTY_TIMEOUT,
-                ..HttpOptions::default()
+                ..patient.clone()
             }),
+            patient: Http::new(patient),
             unreachable: Mutex::default(),
         }
     }

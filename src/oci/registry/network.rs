@@ -8,7 +8,7 @@ use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{NoProxy, Proxy, Url};
 
 use super::credentials::Keychain;
-use super::http::{HttpError, host};
+use super::http::{HttpError, host, same_origin};
 use super::tls::CaCertificates;
 use super::{Reference, Secret};
 
@@ -41,14 +41,16 @@ pub struct Proxies {
 impl Network {
     /// Where a registry's API is.
     pub(super) fn api(&self, reference: &Reference) -> Option<Url> {
-        let registry = reference.registry();
-        let plain = self.plain_http.contains(registry)
-            || reference.is_local() && !self.insecure.contains(registry) && self.ca.is_none();
-        reference.api(plain)
+        let (http, https) = (reference.api(true)?, reference.api(false)?);
+        let tls = self.ca.is_some() || lists(&self.insecure, &https);
+        match lists(&self.plain_http, &http) || is_loopback(&http) && !tls {
+            true => Some(http),
+            false => Some(https),
+        }
     }
 
     pub(super) fn is_insecure(&self, url: &Url) -> bool {
-        self.insecure.contains(&host(url))
+        lists(&self.insecure, url)
     }
 
     /// Where `headers`, an answer of `url` on behalf of `asked`, send the client.
@@ -95,9 +97,15 @@ impl Network {
 
     /// Whether the user wrote this host down.
     pub(super) fn names(&self, url: &Url) -> bool {
-        let host = host(url);
-        self.plain_http.contains(&host) || self.insecure.contains(&host)
+        lists(&self.plain_http, url) || lists(&self.insecure, url)
     }
+}
+
+/// Whether one of the hosts, with the scheme's port if none is written, is the address's.
+fn lists(hosts: &BTreeSet<String>, url: &Url) -> bool {
+    let address = |host: &String| Url::parse(&format!("{}://{host}/", url.scheme()));
+    let mut hosts = hosts.iter().map(address);
+    hosts.any(|listed| listed.is_ok_and(|listed| same_origin(&listed, url)))
 }
 
 impl Proxies {

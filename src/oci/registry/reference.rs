@@ -83,18 +83,6 @@ impl Reference {
         };
         Url::parse(&format!("{scheme}://{host}/v2/")).ok()
     }
-
-    /// On this machine.
-    pub(super) fn is_local(&self) -> bool {
-        let host = self.registry.strip_prefix('[').map_or_else(
-            || self.registry.split(':').next().unwrap_or_default(),
-            |rest| rest.split(']').next().unwrap_or_default(),
-        );
-        matches!(host, "localhost" | "::1")
-            || host
-                .parse()
-                .is_ok_and(|ip: std::net::Ipv4Addr| ip.is_loopback())
-    }
 }
 
 impl FromStr for Reference {

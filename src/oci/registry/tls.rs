@@ -27,12 +27,12 @@ pub enum CaError {
 
 impl CaError {
     /// What to do about it.
-    pub fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> &'static str {
         match self {
-            Self::File(_) => None,
-            Self::NoCertificate(_) => Some(
-                "the file has lines like -----BEGIN CERTIFICATE-----; openssl x509 -inform der converts others",
-            ),
+            Self::File(_) => "name a file that can be read",
+            Self::NoCertificate(_) => {
+                "it has lines like -----BEGIN CERTIFICATE-----; openssl x509 -inform der converts others"
+            }
         }
     }
 }
