@@ -2,17 +2,19 @@
 //! parts of the client that are written in Python, each compiled when one of its names is first asked for.
 
 use std::cell::RefCell;
+use std::io;
 
 use crate::ffi::{Builtin, Function, Object, Python, Raised, Result};
 use crate::json::{self, Encoder};
 use crate::runtime_api::{Answered, Client};
-use crate::{ffi, parts, paths, serve, system, version};
+use crate::streaming::{self, Piece, Settled, Stream};
+use crate::{ffi, parts, paths, posting, serve, session, system, version};
 
 /// The module's name.
 pub const NAME: &str = "_lambda_ric";
 
 /// The module's functions.
-pub static FUNCTIONS: [Function; 11] = [
+pub static FUNCTIONS: [Function; 13] = [
     Function {
         name: c"bootstrap",
         doc: c"Prepares sys.path and runs the handler that _HANDLER names. Does not return.",
@@ -52,6 +54,16 @@ pub static FUNCTIONS: [Function; 11] = [
         name: c"post",
         doc: c"Posts a 'response' or an 'error' for an invocation.",
         call: post,
+    },
+    Function {
+        name: c"settle",
+        doc: c"Runs what a handler returned; returns its value and None, or an iterator of pieces and the first of them.",
+        call: settle,
+    },
+    Function {
+        name: c"post_stream",
+        doc: c"Streams the pieces that settle returned.",
+        call: post_stream,
     },
     Function {
         name: c"post_alone",
@@ -206,19 +218,34 @@ pub fn with_client<T>(py: Python, work: impl FnOnce(&mut Client) -> Result<T>) -
 }
 
 fn wait_next(py: Python, _arguments: &[Object]) -> Result<Object> {
-    let invocation = serve::wait_next(py)?;
-    py.tuple([
-        py.text(&invocation.request_id)?,
-        py.bytes(&invocation.event)?,
-        py.text(&invocation.content_type)?,
-        py.optional_text(invocation.client_context.as_deref())?,
-        py.optional_text(invocation.cognito_identity.as_deref())?,
-        py.text(&invocation.function_arn)?,
-        py.integer(invocation.deadline)?,
-        py.optional_text(invocation.tenant_id.as_deref())?,
-        py.optional_text(invocation.invocation_id.as_deref())?,
-        py.optional_text(invocation.trace_id.as_deref())?,
-    ])
+    py.tuple(session::fields(py, &serve::wait_next(py)?)?)
+}
+
+fn settle(py: Python, arguments: &[Object]) -> Result<Object> {
+    match streaming::settle(py, argument(py, arguments, 0)?.clone())? {
+        Settled::Value(value) => py.tuple([value, py.none()]),
+        Settled::Stream(Stream { pieces, first }) => {
+            let first = py.tuple([py.boolean(first.is_http)?, py.bytes(&first.bytes)?])?;
+            py.tuple([pieces, first])
+        }
+    }
+}
+
+fn post_stream(py: Python, arguments: &[Object]) -> Result<Object> {
+    let answered = Answered {
+        request_id: argument(py, arguments, 0)?.to_string(py)?,
+        invocation_id: optional_text(py, arguments, 3)?,
+    };
+    let first = argument(py, arguments, 2)?.to_vec(py)?;
+    let stream = Stream {
+        pieces: argument(py, arguments, 1)?.clone(),
+        first: Piece {
+            is_http: argument(py, &first, 0)?.is_true(py)?,
+            bytes: argument(py, &first, 1)?.as_bytes(py)?.to_vec(),
+        },
+    };
+    streaming::post(py, &answered, &stream)?;
+    Ok(py.none())
 }
 
 fn post(py: Python, arguments: &[Object]) -> Result<Object> {
@@ -230,9 +257,9 @@ fn post(py: Python, arguments: &[Object]) -> Result<Object> {
     let body = argument(py, arguments, 2)?.as_bytes(py)?;
     let detail = optional_text(py, arguments, 3)?.unwrap_or_default();
     if is_error {
-        serve::post_error(py, &answered, &detail, body)?;
+        posting::post_error(py, &answered, &detail, body)?;
     } else {
-        serve::post_response(py, &answered, &detail, body)?;
+        posting::post_response(py, &answered, &detail, body)?;
     }
     Ok(py.none())
 }
@@ -256,8 +283,22 @@ fn post_alone(py: Python, arguments: &[Object]) -> Result<Object> {
             py.integer(i64::from(answer.status))?,
             py.text(&answer.body)?,
         ]),
-        Err(error) => Err(py.raise(Builtin::OSError, &error.to_string())),
+        Err(error) => Err(os_error(py, &error)),
     }
+}
+
+/// An OSError, of the subclass that belongs to the system's error number.
+fn os_error(py: Python, error: &io::Error) -> Raised {
+    let Some(number) = error.raw_os_error() else {
+        return py.raise(Builtin::OSError, &error.to_string());
+    };
+    let value = || {
+        let number = py.integer(i64::from(number))?;
+        let text = py.import("os")?.call_method(py, "strerror", &[&number])?;
+        let class = py.import("builtins")?.get(py, "OSError")?;
+        class.call(py, &[&number, &text])
+    };
+    value().map_or_else(|raised| raised, |value| py.raise_value(value))
 }
 
 /// Clears an exception that nobody can act on.

@@ -50,6 +50,10 @@ impl Invocation {
         let request_id = head
             .header(name)
             .ok_or_else(|| NoInvocation(format!("Failed to find header {name} in response")))?;
+        // It becomes part of a request line.
+        if !request_id.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(NoInvocation(format!("Malformed header {name} in response")));
+        }
         Ok(Self {
             request_id: request_id.to_owned(),
             deadline: head
@@ -137,6 +141,10 @@ mod tests {
             (
                 "HTTP/1.1 200 OK\r\n",
                 "Failed to find header lambda-runtime-aws-request-id in response",
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nLambda-Runtime-Aws-Request-Id: a b\r\n",
+                "Malformed header lambda-runtime-aws-request-id in response",
             ),
         ] {
             assert_eq!(invocation(head), Err(NoInvocation(expected.into())));

@@ -14,6 +14,7 @@
 #![deny(unsafe_code)]
 
 pub mod builtin_module;
+pub mod connection;
 pub mod emulator;
 pub mod entry;
 pub mod ffi;
@@ -22,7 +23,11 @@ pub mod invocation;
 pub mod json;
 pub mod parts;
 pub mod paths;
+pub mod posting;
 pub mod runtime_api;
 pub mod serve;
+pub mod session;
+pub mod streamed_response;
+pub mod streaming;
 pub mod system;
 pub mod version;

@@ -32,7 +32,7 @@ macro_rules! part {
     };
 }
 
-static PARTS: [Part; 10] = [
+static PARTS: [Part; 11] = [
     part!("start.py", ["unbuffer", "resolve", "Unbuffered"]),
     part!(
         "context.py",
@@ -62,6 +62,7 @@ static PARTS: [Part; 10] = [
             "wrap"
         ]
     ),
+    part!("coroutines.py", ["run_coroutine", "Pieces"]),
     part!(
         "sinks.py",
         [

@@ -1,78 +1,25 @@
-//! The client of Lambda's Runtime API: one keep-alive connection for invocations, a new one for everything else.
+//! The client of Lambda's Runtime API: one keep-alive connection for invocations, a new one for everything else, streamed
+//! responses too.
 //!
 //! Requests carry exactly the headers that the official client sends. A reused connection that turns out to be closed is
 //! replaced once, before the first byte of an answer; nothing else is sent twice.
 
-use std::io::{self, Write};
-use std::net::{TcpStream, ToSocketAddrs};
-use std::os::fd::{AsRawFd, RawFd};
-use std::time::Duration;
+use std::io;
+use std::os::fd::RawFd;
 
-use crate::http::{Message, Reader, Side};
+use crate::connection::Connection;
+use crate::http::Message;
+use crate::streamed_response::StreamedResponse;
 
 /// The version of the official client whose behaviour this one has.
 pub const COMPATIBLE_VERSION: &str = "4.2.2";
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-const HEAD_LIMIT: usize = 1024 * 1024;
-const BODY_LIMIT: usize = 1 << 30;
 const PATH: &str = "/2018-06-01/runtime";
 
-struct Connection {
-    stream: TcpStream,
-    reader: Reader,
-    reused: bool,
-}
-
-impl Connection {
-    fn open(address: &str) -> io::Result<Self> {
-        let with_port = if address.contains(':') {
-            address.to_owned()
-        } else {
-            format!("{address}:80")
-        };
-        let mut failure = io::Error::new(io::ErrorKind::NotFound, "no such host");
-        for candidate in with_port.to_socket_addrs()? {
-            match TcpStream::connect_timeout(&candidate, CONNECT_TIMEOUT) {
-                Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    let reader = Reader::new(Side::Response, HEAD_LIMIT, BODY_LIMIT);
-                    return Ok(Self {
-                        stream,
-                        reader,
-                        reused: false,
-                    });
-                }
-                Err(error) => failure = error,
-            }
-        }
-        Err(failure)
-    }
-
-    fn send(&mut self, head: &[u8], body: &[u8]) -> io::Result<()> {
-        const SMALL: usize = 16 * 1024;
-        if body.len() <= SMALL {
-            return self.stream.write_all(&[head, body].concat());
-        }
-        self.stream.write_all(head)?;
-        self.stream.write_all(body)
-    }
-
-    fn receive(&mut self) -> io::Result<Option<Message>> {
-        let more = match self.reader.read_from(&mut self.stream) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(None),
-            other => other?,
-        };
-        let message = self
-            .reader
-            .take()
-            .map_err(|error| io::Error::other(error.to_string()))?;
-        if message.is_none() && !more {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        Ok(message)
-    }
-}
+/// What an error is reported under: as a header of its own, or behind a response that has begun.
+pub const ERROR_TYPE: &str = "Lambda-Runtime-Function-Error-Type";
+/// The error in base64, behind a response that has begun.
+pub const ERROR_BODY: &str = "Lambda-Runtime-Function-Error-Body";
 
 /// The client.
 pub struct Client {
@@ -134,9 +81,7 @@ impl Client {
 
     /// The descriptor to wait on before [`Client::receive_next`].
     pub fn descriptor(&self) -> Option<RawFd> {
-        self.connection
-            .as_ref()
-            .map(|connection| connection.stream.as_raw_fd())
+        self.connection.as_ref().map(Connection::descriptor)
     }
 
     /// Reads what has come in. None: not complete yet.
@@ -183,30 +128,50 @@ impl Client {
         headers: &str,
         body: &[u8],
     ) -> io::Result<Answer> {
-        let Self {
-            address,
-            user_agent,
-            ..
-        } = &self;
-        let id = without_newlines(&answered.request_id);
-        let mut head = format!(
-            "POST {PATH}/invocation/{id}/{what} HTTP/1.1\r\nHost: {address}\r\nAccept: */*\r\n{headers}\
-             User-Agent: {user_agent}\r\n"
-        );
-        if let Some(id) = &answered.invocation_id {
-            head.push_str(&format!(
-                "lambda-runtime-invocation-id: {}\r\n",
-                without_newlines(id)
-            ));
-        }
-        head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
-        self.request = head.into_bytes();
+        let length = format!("content-length: {}", body.len());
+        self.request = self.post_head(answered, what, headers, &length);
         self.send(body)?;
         loop {
             if let Some(message) = self.receive(body)? {
                 return Ok(message.into());
             }
         }
+    }
+
+    /// Begins a response whose body comes in pieces, on a connection of its own: the platform wants that closed behind it.
+    /// Nothing is sent yet.
+    pub fn stream_response(
+        &self,
+        invocation: &Answered,
+        content_type: &str,
+    ) -> io::Result<StreamedResponse> {
+        let headers = format!(
+            "content-type: {content_type}\r\nLambda-Runtime-Function-Response-Mode: streaming\r\n\
+             Trailer: {ERROR_TYPE}, {ERROR_BODY}\r\n"
+        );
+        let framing = "Transfer-Encoding: chunked";
+        let head = self.post_head(invocation, "response", &headers, framing);
+        StreamedResponse::new(Connection::open(&self.address)?, head)
+    }
+
+    /// The head of a post; `headers` are lines, `framing` is the header about the body's length.
+    fn post_head(&self, answered: &Answered, what: &str, headers: &str, framing: &str) -> Vec<u8> {
+        let Self {
+            address,
+            user_agent,
+            ..
+        } = &self;
+        let id = without_newlines(&answered.request_id);
+        let invocation_id = answered
+            .invocation_id
+            .as_deref()
+            .map(|id| format!("lambda-runtime-invocation-id: {}\r\n", without_newlines(id)));
+        let invocation_id = invocation_id.unwrap_or_default();
+        format!(
+            "POST {PATH}/invocation/{id}/{what} HTTP/1.1\r\nHost: {address}\r\nAccept: */*\r\n{headers}\
+             User-Agent: {user_agent}\r\n{invocation_id}{framing}\r\n\r\n"
+        )
+        .into_bytes()
     }
 
     fn send(&mut self, body: &[u8]) -> io::Result<()> {
@@ -231,13 +196,13 @@ impl Client {
         match connection.receive() {
             Ok(Some(message)) => {
                 connection.reused = true;
-                if message.head.closes() {
+                if message.head.closes() || !connection.is_reusable() {
                     self.connection = None;
                 }
                 Ok(Some(message))
             }
             Ok(None) => Ok(None),
-            Err(_) if connection.reused && connection.reader.is_empty() => {
+            Err(_) if connection.reused && connection.is_quiet() => {
                 self.connection = None;
                 self.send(body)?;
                 Ok(None)
@@ -272,7 +237,7 @@ impl Client {
         if let Some((kind, body)) = error {
             let kind = without_newlines(kind);
             head.push_str(&format!(
-                "Content-Length: {}\r\nLambda-Runtime-Function-Error-Type: {kind}\r\n",
+                "Content-Length: {}\r\n{ERROR_TYPE}: {kind}\r\n",
                 body.len()
             ));
         }
@@ -296,6 +261,7 @@ pub struct Answered {
     pub invocation_id: Option<String>,
 }
 
-fn without_newlines(value: &str) -> String {
+/// A value that stays one line of a head.
+pub fn without_newlines(value: &str) -> String {
     value.replace(['\r', '\n', '\0'], " ")
 }

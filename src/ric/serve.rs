@@ -4,28 +4,15 @@
 //! ends the process is what ends the official client's: errors of the initialisation, a Runtime API that does not answer,
 //! and exceptions outside `Exception`, such as SystemExit.
 
-use std::io::{self, Write};
+use std::io;
 use std::time::Duration;
 
 use crate::builtin_module::{self, with_client};
-use crate::ffi::{Builtin, Exception, Kind, Object, Python, Raised, Result, SignalsHeld, Wake};
+use crate::ffi::{Builtin, Object, Python, Raised, Result, SignalsHeld, Wake};
 use crate::invocation::{Invocation, NoInvocation};
-use crate::json::{self, Encoder};
-use crate::runtime_api::{Answer, Answered};
+use crate::posting::{is_worker, say, worker_log};
+use crate::session::Session;
 use crate::{system, version};
-
-/// The X-Ray cause travels in a header; from this size on it is left out.
-const XRAY_LIMIT: usize = 1024 * 1024;
-
-/// What is the same for every invocation.
-struct Session {
-    module: Object,
-    handler: Object,
-    make_context: Object,
-    environment: Object,
-    trace_variable: Object,
-    encoder: Encoder,
-}
 
 /// Initialises the function and serves it. Ends with an exception, at best SystemExit; only the parent of several workers
 /// returns.
@@ -62,16 +49,7 @@ fn run_alone(py: Python, handler: &str, ready: Option<&Object>) -> Result<()> {
     if system::present("AWS_LAMBDA_INITIALIZATION_TYPE").is_some_and(|kind| kind == "snap-start") {
         module.call_method(py, "take_snapshot", &[])?;
     }
-    let session = Session {
-        make_context: module.get(py, "make_context")?,
-        environment: py.import("os")?.get(py, "environ")?,
-        trace_variable: py.text("_X_AMZN_TRACE_ID")?,
-        encoder: Encoder {
-            ensure_ascii: version::escapes_unicode(),
-        },
-        module,
-        handler,
-    };
+    let session = Session::new(py, handler)?;
     if let Some(ready) = ready {
         ready.call(py, &[])?;
     }
@@ -119,10 +97,7 @@ pub fn wait_next(py: Python) -> Result<Invocation> {
             Err(NoInvocation(why)) => say(&why),
         }
         let Some((pause, attempt)) = pauses.next().filter(|_| is_worker) else {
-            return Err(py.raise(
-                Builtin::RuntimeError,
-                &format!("LAMBDA_RUNTIME Failed to get next invocation: {FAILED}"),
-            ));
+            return Err(no_next(py, FAILED));
         };
         worker_log(py, WARNING, &failure)?;
         worker_log(
@@ -133,6 +108,20 @@ pub fn wait_next(py: Python) -> Result<Invocation> {
         py.detached(|| std::thread::sleep(Duration::from_millis(pause)));
         failure = format!("Attempt {attempt} failed: {FAILED}");
     }
+}
+
+/// The official client waits in another thread where it leaves Unicode as it is, and fails in another way there.
+fn no_next(py: Python, failed: &str) -> Raised {
+    if version::escapes_unicode() {
+        return py.raise(Builtin::RuntimeError, failed);
+    }
+    let message = format!("LAMBDA_RUNTIME Failed to get next invocation: {failed}");
+    let fault = || {
+        let kind = py.text("Runtime.LambdaRuntimeClientError")?;
+        let class = builtin_module::name(py, "FaultException")?;
+        class.call(py, &[&kind, &py.text(&message)?, &py.none()])
+    };
+    fault().map_or_else(|raised| raised, |fault| py.raise_value(fault))
 }
 
 fn next(py: Python) -> Result<std::result::Result<Invocation, NoInvocation>> {
@@ -156,7 +145,7 @@ fn next(py: Python) -> Result<std::result::Result<Invocation, NoInvocation>> {
                     return Err(io::ErrorKind::NotConnected.into());
                 };
                 match held.wait_readable(descriptor, LONGEST_WAIT) {
-                    Wake::Readable => client.receive_next(),
+                    Wake::Ready => client.receive_next(),
                     Wake::Interrupted => Ok(None),
                 }
             });
@@ -168,253 +157,4 @@ fn next(py: Python) -> Result<std::result::Result<Invocation, NoInvocation>> {
             }
         }
     })
-}
-
-fn is_worker(py: Python) -> Result<bool> {
-    builtin_module::name(py, "is_worker")?.is_true(py)
-}
-
-fn worker_log(py: Python, level: i64, message: &str) -> Result<()> {
-    let log = builtin_module::name(py, "worker_log")?;
-    log.call(py, &[&py.integer(level)?, &py.text(message)?])
-        .map(drop)
-}
-
-/// A line in the form that the official client's native part prints on standard output.
-fn say(message: &str) {
-    let line = format!(
-        "[ERROR] [{}] LAMBDA_RUNTIME {message}\n",
-        system::now_in_millis()
-    );
-    // Nobody is left to tell if standard output is closed.
-    let _ = io::stdout().write_all(line.as_bytes());
-    let _ = io::stdout().flush();
-}
-
-/// The official client's module if it is this image's and an agent has replaced some of its names.
-fn patched(py: Python) -> Result<Option<Object>> {
-    let Some(client) = py.imported("awslambdaric.lambda_runtime_client") else {
-        return Ok(None);
-    };
-    let Ok(check) = client.get(py, "_patched") else {
-        py.take_exception();
-        return Ok(None);
-    };
-    check
-        .call(py, &[])
-        .map(|module| (!module.is_none()).then_some(module))
-}
-
-struct Reply {
-    content_type: &'static str,
-    body: Vec<u8>,
-}
-
-impl Session {
-    fn serve(&self, py: Python, invocation: &Invocation) -> Result<()> {
-        self.announce(py, invocation)?;
-        if let Some(patched) = patched(py)? {
-            return self.serve_through(py, &patched, invocation);
-        }
-        match self.invoke(py, invocation) {
-            Ok(reply) => post_response(py, &answered(invocation), reply.content_type, &reply.body),
-            Err(Raised) => match py.take_exception() {
-                Some(exception) if exception.is(Builtin::Exception) => {
-                    self.post_failure(py, invocation, &exception)
-                }
-                Some(exception) => Err(py.restore(exception)),
-                None => Ok(()),
-            },
-        }
-    }
-
-    /// Through the official client's names, some of which an agent has replaced.
-    fn serve_through(&self, py: Python, patched: &Object, invocation: &Invocation) -> Result<()> {
-        let arguments = [
-            self.handler.clone(),
-            py.text(&invocation.request_id)?,
-            py.bytes(&invocation.event)?,
-            py.text(&invocation.content_type)?,
-            py.optional_text(invocation.client_context.as_deref())?,
-            py.optional_text(invocation.cognito_identity.as_deref())?,
-            py.text(&invocation.function_arn)?,
-            py.integer(invocation.deadline)?,
-            py.optional_text(invocation.tenant_id.as_deref())?,
-            py.optional_text(invocation.invocation_id.as_deref())?,
-        ];
-        patched.call_method(py, "_serve", &arguments.each_ref())?;
-        Ok(())
-    }
-
-    /// Tells logging and the X-Ray SDK which invocation this is.
-    fn announce(&self, py: Python, invocation: &Invocation) -> Result<()> {
-        self.module
-            .set(py, "request_id", &py.text(&invocation.request_id)?)?;
-        self.module.set(
-            py,
-            "tenant_id",
-            &py.optional_text(invocation.tenant_id.as_deref())?,
-        )?;
-        match &invocation.trace_id {
-            Some(id) => self
-                .environment
-                .set_item(py, &self.trace_variable, &py.text(id)?),
-            None if system::present("_X_AMZN_TRACE_ID").is_some() => {
-                builtin_module::ignore(py, self.environment.delete_item(py, &self.trace_variable));
-                Ok(())
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn invoke(&self, py: Python, invocation: &Invocation) -> Result<Reply> {
-        let context = self.make_context.call(
-            py,
-            &[
-                &py.text(&invocation.request_id)?,
-                &py.optional_text(invocation.client_context.as_deref())?,
-                &py.optional_text(invocation.cognito_identity.as_deref())?,
-                &py.integer(invocation.deadline)?,
-                &py.text(&invocation.function_arn)?,
-                &py.optional_text(invocation.tenant_id.as_deref())?,
-            ],
-        )?;
-        let event = if invocation.content_type == "application/json" {
-            json::decode(py, &invocation.event)
-                .map_err(|Raised| self.fault(py, "UnmarshalError", "Unable to unmarshal input: "))?
-        } else {
-            py.bytes(&invocation.event)?
-        };
-        let result = self.handler.call(py, &[&event, &context])?;
-        if result.kind() == Kind::Bytes {
-            let body = result.as_bytes(py)?.to_vec();
-            return Ok(Reply {
-                content_type: "application/unknown",
-                body,
-            });
-        }
-        let body = self
-            .encoder
-            .encode(py, &result)
-            .map_err(|Raised| self.fault(py, "MarshalError", "Unable to marshal response: "))?;
-        Ok(Reply {
-            content_type: "application/json",
-            body,
-        })
-    }
-
-    /// Replaces the exception that is set by a fault of the runtime that quotes it.
-    fn fault(&self, py: Python, kind: &str, prefix: &str) -> Raised {
-        let Some(exception) = py.take_exception() else {
-            return Raised;
-        };
-        if !exception.is(Builtin::Exception) {
-            return py.restore(exception);
-        }
-        let fault = || -> Result<Exception> {
-            let value = self.module.call_method(
-                py,
-                "wrap",
-                &[&py.text(kind)?, &py.text(prefix)?, &exception.value],
-            )?;
-            Ok(Exception {
-                kind: value.class(py)?,
-                value,
-                traceback: py.none(),
-            })
-        };
-        fault().map_or_else(|raised| raised, |fault| py.restore(fault))
-    }
-
-    fn post_failure(
-        &self,
-        py: Python,
-        invocation: &Invocation,
-        exception: &Exception,
-    ) -> Result<()> {
-        let request_id = py.text(&invocation.request_id)?;
-        let report = self.module.call_method(
-            py,
-            "invocation_failure",
-            &[&exception.value, &exception.traceback, &request_id],
-        )?;
-        let report = report.to_vec(py)?;
-        let [error, cause] = report.as_slice() else {
-            return Err(py.raise(Builtin::RuntimeError, "an error report has two parts"));
-        };
-        self.module.call_method(py, "log_error", &[error])?;
-        let body = encode_error(py, error)?;
-        let cause = encode_error(py, cause)?;
-        let cause = if cause.len() < XRAY_LIMIT {
-            String::from_utf8_lossy(&cause)
-        } else {
-            "".into()
-        };
-        post_error(py, &answered(invocation), &cause, &body)
-    }
-}
-
-/// Posts a result. Raises RuntimeError if the Runtime API refuses it for good.
-pub fn post_response(
-    py: Python,
-    answered: &Answered,
-    content_type: &str,
-    body: &[u8],
-) -> Result<()> {
-    let answer = with_client(py, |client| {
-        Ok(py.detached(|| client.post_response(answered, content_type, body)))
-    })?;
-    posted(py, answer, "Failed to post invocation response")
-}
-
-/// Posts an error. Raises as [`post_response`] does.
-pub fn post_error(py: Python, answered: &Answered, xray_cause: &str, body: &[u8]) -> Result<()> {
-    let answer = with_client(py, |client| {
-        Ok(py.detached(|| client.post_error(answered, xray_cause, body)))
-    })?;
-    posted(py, answer, "Failed to post invocation error")
-}
-
-fn answered(invocation: &Invocation) -> Answered {
-    Answered {
-        request_id: invocation.request_id.clone(),
-        invocation_id: invocation.invocation_id.clone(),
-    }
-}
-
-/// Encodes an error. Text that is no valid Unicode is escaped, on every version.
-fn encode_error(py: Python, error: &Object) -> Result<Vec<u8>> {
-    let ensure_ascii = version::escapes_unicode();
-    Encoder { ensure_ascii }
-        .encode(py, error)
-        .or_else(|Raised| {
-            py.take_exception();
-            Encoder { ensure_ascii: true }.encode(py, error)
-        })
-}
-
-fn posted(py: Python, answer: io::Result<Answer>, failure: &str) -> Result<()> {
-    const STALE: u16 = 410;
-    const TOO_LARGE: u16 = 413;
-    let (status, body) = match answer {
-        Ok(answer) if answer.is_success() => return Ok(()),
-        Ok(answer) => (i32::from(answer.status), answer.body),
-        Err(error) => (-1, error.to_string()),
-    };
-    say(&format!(
-        "Failed to post handler success response. Http response code: {status}. {body}"
-    ));
-    // The caller of a stale or too large answer is told by the platform; the function is fine.
-    if status == i32::from(STALE) || status == i32::from(TOO_LARGE) {
-        return Ok(());
-    }
-    if is_worker(py)? {
-        const WARNING: i64 = 30;
-        return worker_log(
-            py,
-            WARNING,
-            &format!("{failure}: This won't kill the Runtime loop"),
-        );
-    }
-    Err(py.raise(Builtin::RuntimeError, failure))
 }

@@ -70,6 +70,7 @@ unsafe extern "C" {
     pub fn PyObject_Repr(object: Raw) -> Raw;
     pub fn PyObject_IsTrue(object: Raw) -> c_int;
     pub fn PyObject_IsInstance(object: Raw, class: Raw) -> c_int;
+    pub fn PyObject_GetItem(object: Raw, key: Raw) -> Raw;
     pub fn PyObject_SetItem(object: Raw, key: Raw, value: Raw) -> c_int;
     pub fn PyObject_DelItem(object: Raw, key: Raw) -> c_int;
     pub fn PyCallable_Check(object: Raw) -> c_int;
@@ -102,6 +103,9 @@ unsafe extern "C" {
     pub fn PyDict_New() -> Raw;
     pub fn PyDict_SetItem(dict: Raw, key: Raw, value: Raw) -> c_int;
     pub fn PyDict_GetItemWithError(dict: Raw, key: Raw) -> Raw;
+    pub fn PyIter_Next(iterator: Raw) -> Raw;
+    pub fn PyMemoryView_FromObject(object: Raw) -> Raw;
+    pub fn PyBytes_FromObject(object: Raw) -> Raw;
     pub fn PyMapping_Items(mapping: Raw) -> Raw;
 
     pub static mut _Py_NoneStruct: Opaque;
@@ -113,6 +117,9 @@ unsafe extern "C" {
     pub static mut PyList_Type: Opaque;
     pub static mut PyTuple_Type: Opaque;
     pub static mut PyBytes_Type: Opaque;
+    pub static mut PyGen_Type: Opaque;
+    pub static mut PyCoro_Type: Opaque;
+    pub static mut PyAsyncGen_Type: Opaque;
     pub static PyExc_Exception: Raw;
     pub static PyExc_AttributeError: Raw;
     pub static PyExc_TypeError: Raw;

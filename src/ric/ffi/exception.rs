@@ -61,6 +61,18 @@ impl Python {
         Raised
     }
 
+    /// Sets an exception that was made in Python.
+    pub fn raise_value(self, value: Object) -> Raised {
+        match value.class(self) {
+            Ok(kind) => self.restore(Exception {
+                kind,
+                value,
+                traceback: self.none(),
+            }),
+            Err(raised) => raised,
+        }
+    }
+
     /// Sets a SystemExit: the interpreter ends in an orderly way when it reaches the top.
     pub fn exit(self, code: i64) -> Raised {
         if let Ok(code) = self.integer(code) {

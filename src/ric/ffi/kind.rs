@@ -2,8 +2,8 @@
 
 use std::ptr::NonNull;
 
-use super::Object;
 use super::api::*;
+use super::{Object, Python, Result};
 
 /// What kind of value the JSON encoder sees. Subclasses count as their base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,33 @@ pub enum Kind {
     Other,
 }
 
+/// What has to happen to what a handler returned before it is a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfinished {
+    /// Its pieces are the response.
+    Generator,
+    /// An event loop has to run it.
+    Coroutine,
+    /// An event loop has to run it, and its pieces are the response.
+    AsyncGenerator,
+}
+
 impl Object {
+    /// Whether this has to be run before there is a result. Only Python's own generators and coroutines count: other
+    /// iterators are results, which JSON refuses.
+    pub fn unfinished(&self, py: Python) -> Result<Option<Unfinished>> {
+        let class = self.class(py)?.raw();
+        Ok(if class == &raw mut PyGen_Type {
+            Some(Unfinished::Generator)
+        } else if class == &raw mut PyCoro_Type {
+            Some(Unfinished::Coroutine)
+        } else if class == &raw mut PyAsyncGen_Type {
+            Some(Unfinished::AsyncGenerator)
+        } else {
+            None
+        })
+    }
+
     /// What the JSON encoder takes this for.
     pub fn kind(&self) -> Kind {
         const SUBCLASSES: [(u32, Kind); 6] = [

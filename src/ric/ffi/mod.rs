@@ -27,7 +27,7 @@ mod signals;
 pub use exception::{Builtin, Exception};
 pub use functions::Function;
 pub use interpreter::{run_python, version_text};
-pub use kind::Kind;
+pub use kind::{Kind, Unfinished};
 pub use process::{die_with_parent, set_variable};
 pub use signals::{
     Signal, SignalsHeld, StopSignals, Wake, signal_group, signal_process, unblock_signals_in,

@@ -98,6 +98,12 @@ impl Object {
         py.own(unsafe { PyObject_Repr(self.raw()) })
     }
 
+    /// An item of any container.
+    pub fn get_item(&self, py: Python, key: &Object) -> Result<Object> {
+        // SAFETY: attached.
+        py.own(unsafe { PyObject_GetItem(self.raw(), key.raw()) })
+    }
+
     /// Sets an item of any container.
     pub fn set_item(&self, py: Python, key: &Object, value: &Object) -> Result<()> {
         // SAFETY: attached.
@@ -151,6 +157,27 @@ impl Object {
             (0..PyTuple_Size(tuple.raw()).max(0))
                 .map(|index| py.borrow(PyTuple_GetItem(tuple.raw(), index)))
                 .collect()
+        }
+    }
+
+    /// The next item of an iterator, or None at its end.
+    pub fn next(&self, py: Python) -> Result<Option<Object>> {
+        // SAFETY: attached; null without an exception is the end.
+        unsafe {
+            let item = PyIter_Next(self.raw());
+            if item.is_null() && !PyErr_Occurred().is_null() {
+                return Err(Raised);
+            }
+            Ok(py.own(item).ok())
+        }
+    }
+
+    /// The content of any bytes-like object as bytes. Raises TypeError for everything else.
+    pub fn to_bytes(&self, py: Python) -> Result<Object> {
+        // SAFETY: attached; through a view, because numbers and iterables would be taken for bytes as well.
+        unsafe {
+            let view = py.own(PyMemoryView_FromObject(self.raw()))?;
+            py.own(PyBytes_FromObject(view.raw()))
         }
     }
 

@@ -41,6 +41,7 @@ struct SignalSet([c_ulong; 16]);
 const SIG_BLOCK: c_int = 0;
 const SIG_SETMASK: c_int = 2;
 const POLLIN: i16 = 1;
+const POLLOUT: i16 = 4;
 
 /// The signals that this program sends or waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +58,8 @@ pub enum Signal {
 /// Why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wake {
-    /// The descriptor can be read, or is closed.
-    Readable,
+    /// The descriptor is as it was waited for, or closed.
+    Ready,
     /// A signal came in, or the time is over.
     Interrupted,
 }
@@ -81,9 +82,18 @@ impl SignalsHeld {
     /// Waits until `fd` can be read, a signal came in, or `limit` is over. A signal that was held back ends the wait at
     /// once: there is no moment in which it could be missed.
     pub fn wait_readable(&self, fd: RawFd, limit: Duration) -> Wake {
+        self.wait(fd, POLLIN, limit)
+    }
+
+    /// The same for a descriptor that can be read or written.
+    pub fn wait_ready(&self, fd: RawFd, limit: Duration) -> Wake {
+        self.wait(fd, POLLIN | POLLOUT, limit)
+    }
+
+    fn wait(&self, fd: RawFd, events: i16, limit: Duration) -> Wake {
         let mut poll = PollFd {
             fd,
-            events: POLLIN,
+            events,
             revents: 0,
         };
         let limit = TimeSpec {
@@ -92,7 +102,7 @@ impl SignalsHeld {
         };
         // SAFETY: one valid entry; the set is the thread's former one.
         match unsafe { ppoll(&mut poll, 1, &limit, &self.0) } {
-            1 => Wake::Readable,
+            1 => Wake::Ready,
             _ => Wake::Interrupted,
         }
     }

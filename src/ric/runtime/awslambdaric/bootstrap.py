@@ -83,14 +83,18 @@ def handle_event_request(
             tenant_id,
         )
         event = marshaller.unmarshal_request(event_body, content_type)
-        response = request_handler(event, lambda_context)
-        result, result_content_type = marshaller.marshal_response(response)
+        response, first_piece = _lambda_ric.settle(request_handler(event, lambda_context))
+        if first_piece is None:
+            result, result_content_type = marshaller.marshal_response(response)
     except Exception as error:
         error_result, xray_fault = _lambda_ric.invocation_failure(error, error.__traceback__, invoke_id)
         log_error(error_result, log_sink)
         lambda_runtime_client.post_invocation_error(
             invoke_id, to_json(error_result), to_json(xray_fault), invocation_id
         )
+        return
+    if first_piece is not None:
+        _lambda_ric.post_stream(invoke_id, response, first_piece, invocation_id)
     else:
         lambda_runtime_client.post_invocation_result(invoke_id, result, result_content_type, invocation_id)
 
@@ -109,9 +113,12 @@ def _current_client():
     return _client
 
 
-def _serve(request_handler, *event):
-    """One event, with everything that has been replaced."""
-    sys.modules[__name__].handle_event_request(_current_client(), request_handler, *event[:-1], log_sink(), event[-1])
+def _serve(request_handler, invocation):
+    """One invocation, as `wait_next` describes it, with everything that has been replaced."""
+    *event, invocation_id, _ = invocation
+    sys.modules[__name__].handle_event_request(
+        _current_client(), request_handler, *event, log_sink(), invocation_id
+    )
 
 
 # What `_patched` of the client's module compares with.

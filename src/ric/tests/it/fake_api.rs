@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -14,8 +15,12 @@ pub struct Request {
     pub connection: usize,
     /// The request line and the headers, with the server's own address as HOST.
     pub head: String,
-    /// The body.
+    /// The body without its framing, as far as it has come in.
     pub body: Vec<u8>,
+    /// The sizes of the chunks, if there are chunks.
+    pub chunks: Vec<usize>,
+    /// What follows the last chunk, up to the empty line; None before that, and without chunks.
+    pub trailers: Option<String>,
 }
 
 impl Request {
@@ -58,19 +63,29 @@ struct State {
     idle: bool,
 }
 
+/// How posts are answered.
+#[derive(Clone, Debug)]
+pub struct Behaviour {
+    /// The answer to a post, byte for byte.
+    pub post: Vec<u8>,
+    /// Every connection is closed after a post has been answered, without a word about it.
+    pub closes: bool,
+    /// A connection is closed in the middle of a request after so many chunks.
+    pub chunk_limit: Option<usize>,
+}
+
 /// The server.
 pub struct FakeApi {
     state: Mutex<State>,
     changed: Condvar,
-    post: (u16, String),
-    closes: bool,
+    behaviour: Behaviour,
+    paused: AtomicBool,
     pub address: String,
 }
 
 impl FakeApi {
-    /// Answers `next` with these messages in turn, then not at all, and posts with `post`. `closes`: every connection is
-    /// closed after a post has been answered, without a word about it.
-    pub fn start(events: Vec<Event>, post: (u16, &str), closes: bool) -> Arc<Self> {
+    /// Answers `next` with these messages in turn, then not at all.
+    pub fn start(events: Vec<Event>, behaviour: Behaviour) -> Arc<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let api = Arc::new(Self {
             state: Mutex::new(State {
@@ -78,8 +93,8 @@ impl FakeApi {
                 ..State::default()
             }),
             changed: Condvar::new(),
-            post: (post.0, post.1.to_owned()),
-            closes,
+            behaviour,
+            paused: AtomicBool::new(false),
             address: listener.local_addr().unwrap().to_string(),
         });
         let server = Arc::clone(&api);
@@ -109,23 +124,29 @@ impl FakeApi {
                 connection,
                 head,
                 body,
+                chunks: Vec::new(),
+                trailers: None,
             };
             let is_next = request.line().ends_with("/invocation/next");
             let is_restore = request.line().ends_with("/restore/next");
+            let is_chunked = request.header("Transfer-Encoding") == Some("chunked");
+            let index = {
+                let mut state = self.state.lock().unwrap();
+                state.requests.push(request);
+                state.requests.len() - 1
+            };
+            if is_chunked && !self.read_chunks(&mut stream, &mut raw, index)? {
+                return Ok(());
+            }
             let mut state = self.state.lock().unwrap();
-            state.requests.push(request);
             if !is_next {
-                let (status, body) = if is_restore {
-                    (200, "")
+                drop(state);
+                stream.write_all(if is_restore {
+                    b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
                 } else {
-                    (self.post.0, self.post.1.as_str())
-                };
-                let length = body.len();
-                write!(
-                    stream,
-                    "HTTP/1.1 {status} Status\r\nContent-Length: {length}\r\n\r\n{body}"
-                )?;
-                if self.closes {
+                    &self.behaviour.post
+                })?;
+                if self.behaviour.closes {
                     return Ok(());
                 }
             } else if let Some(event) = state.events.pop_front() {
@@ -139,6 +160,53 @@ impl FakeApi {
                 self.changed.notify_all();
             }
         }
+    }
+
+    /// Reads chunks into a request that is recorded already. False: the connection is to be closed.
+    fn read_chunks(
+        &self,
+        stream: &mut TcpStream,
+        raw: &mut Vec<u8>,
+        index: usize,
+    ) -> io::Result<bool> {
+        let mut taken = 0;
+        loop {
+            if self.behaviour.chunk_limit == Some(taken) {
+                return Ok(false);
+            }
+            while self.paused.load(Ordering::SeqCst) {
+                thread::sleep(Duration::from_millis(5));
+            }
+            let line = read_until(stream, raw, b"\r\n")?;
+            let size = usize::from_str_radix(std::str::from_utf8(&line).unwrap(), 16).unwrap();
+            if size == 0 {
+                break;
+            }
+            while raw.len() < size + 2 {
+                more(stream, raw)?;
+            }
+            let mut state = self.state.lock().unwrap();
+            state.requests[index].body.extend(raw.drain(..size));
+            state.requests[index].chunks.push(size);
+            drop(state);
+            assert_eq!(raw.drain(..2).collect::<Vec<_>>(), b"\r\n");
+            taken += 1;
+        }
+        let mut trailers = String::new();
+        loop {
+            let line = read_until(stream, raw, b"\r\n")?;
+            if line.is_empty() {
+                break;
+            }
+            trailers.push_str(&format!("{}\n", String::from_utf8(line).unwrap()));
+        }
+        self.state.lock().unwrap().requests[index].trailers = Some(trailers);
+        Ok(true)
+    }
+
+    /// Whether the server takes a rest in the middle of a chunked request.
+    pub fn pause(&self, paused: bool) {
+        self.paused.store(paused, Ordering::SeqCst);
     }
 
     /// Waits until the runtime asks for an event that is not there, or `ended` says that it never will.
@@ -167,26 +235,36 @@ impl FakeApi {
     }
 }
 
+fn more(stream: &mut TcpStream, raw: &mut Vec<u8>) -> io::Result<()> {
+    let mut buffer = [0; 65536];
+    match stream.read(&mut buffer)? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        count => {
+            raw.extend_from_slice(&buffer[..count]);
+            Ok(())
+        }
+    }
+}
+
+fn read_until(stream: &mut TcpStream, raw: &mut Vec<u8>, end: &[u8]) -> io::Result<Vec<u8>> {
+    loop {
+        if let Some(at) = raw.windows(end.len()).position(|window| window == end) {
+            let line = raw[..at].to_vec();
+            raw.drain(..at + end.len());
+            return Ok(line);
+        }
+        more(stream, raw)?;
+    }
+}
+
 fn read_request(
     stream: &mut TcpStream,
     raw: &mut Vec<u8>,
 ) -> io::Result<Option<(String, Vec<u8>)>> {
-    let mut more = |raw: &mut Vec<u8>| -> io::Result<bool> {
-        let mut buffer = [0; 65536];
-        let count = stream.read(&mut buffer)?;
-        raw.extend_from_slice(&buffer[..count]);
-        Ok(count > 0)
+    let head = match read_until(stream, raw, b"\r\n\r\n") {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        head => String::from_utf8_lossy(&head?).into_owned(),
     };
-    let end = loop {
-        if let Some(end) = raw.windows(4).position(|window| window == b"\r\n\r\n") {
-            break end;
-        }
-        if !more(raw)? {
-            return Ok(None);
-        }
-    };
-    let head = String::from_utf8_lossy(&raw[..end]).into_owned();
-    raw.drain(..end + 4);
     let length = head.lines().find_map(|line| {
         let (name, value) = line.split_once(": ")?;
         name.eq_ignore_ascii_case("content-length")
@@ -194,9 +272,7 @@ fn read_request(
     });
     let length = length.unwrap_or(0);
     while raw.len() < length {
-        if !more(raw)? {
-            return Ok(None);
-        }
+        more(stream, raw)?;
     }
     let body = raw.drain(..length).collect();
     Ok(Some((head, body)))

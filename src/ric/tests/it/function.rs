@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use crate::executable::{self, Executable};
-use crate::fake_api::{Event, FakeApi, Request};
+use crate::fake_api::{Behaviour, Event, FakeApi, Request};
 use crate::host;
 
 /// What is to be run.
@@ -17,8 +17,7 @@ pub struct Function {
     handler: String,
     events: Vec<Event>,
     variables: Vec<(String, String)>,
-    post: (u16, &'static str),
-    closes: bool,
+    behaviour: Behaviour,
     frames: bool,
 }
 
@@ -94,10 +93,14 @@ pub fn function(source: &str) -> Option<Function> {
         handler: "app.handler".to_owned(),
         events: Vec::new(),
         variables: Vec::new(),
-        post: (202, "{\"status\":\"OK\"}\n"),
-        closes: false,
+        behaviour: Behaviour {
+            post: Vec::new(),
+            closes: false,
+            chunk_limit: None,
+        },
         frames: false,
     };
+    let function = function.post(202, "{\"status\":\"OK\"}\n");
     Some(function.file("app.py", source))
 }
 
@@ -160,14 +163,28 @@ impl Function {
     }
 
     /// How posts are answered.
-    pub fn post(mut self, status: u16, body: &'static str) -> Self {
-        self.post = (status, body);
+    pub fn post(self, status: u16, body: &str) -> Self {
+        let length = body.len();
+        self.raw_post(&format!(
+            "HTTP/1.1 {status} Status\r\nContent-Length: {length}\r\n\r\n{body}"
+        ))
+    }
+
+    /// How posts are answered, byte for byte.
+    pub fn raw_post(mut self, message: &str) -> Self {
+        self.behaviour.post = message.as_bytes().to_vec();
+        self
+    }
+
+    /// Connections are closed in the middle of a request after so many chunks.
+    pub fn chunk_limit(mut self, limit: usize) -> Self {
+        self.behaviour.chunk_limit = Some(limit);
         self
     }
 
     /// Connections are closed after every post.
     pub fn closing(mut self) -> Self {
-        self.closes = true;
+        self.behaviour.closes = true;
         self
     }
 
@@ -207,7 +224,7 @@ impl Function {
 
     /// Starts it against a fake Runtime API.
     pub fn start(&self) -> Running {
-        let api = FakeApi::start(self.events.clone(), self.post, self.closes);
+        let api = FakeApi::start(self.events.clone(), self.behaviour.clone());
         let bootstrap = self.program("bootstrap");
         let frames = self.folder.join("frames");
         let mut command = if self.frames {
@@ -261,6 +278,11 @@ pub struct Running {
 }
 
 impl Running {
+    /// Whether the server takes a rest in the middle of a chunked request.
+    pub fn pause(&self, paused: bool) {
+        self.api.pause(paused);
+    }
+
     /// What has come in so far.
     pub fn requests(&self) -> Vec<Request> {
         self.api.requests()

@@ -294,16 +294,18 @@ fn no_next_invocation_ends_the_runtime() {
         ),
     ] {
         let Some(f) = function(ECHO) else { return };
+        let minor = f.executable.minor;
         let outcome = f.raw_event(message).run();
         assert_eq!(outcome.code(), Some(1), "{message}");
         assert!(outcome.stdout.contains(expected), "{}", outcome.stdout);
-        assert!(
-            outcome
-                .stderr
-                .contains("LAMBDA_RUNTIME Failed to get next invocation"),
-            "{}",
-            outcome.stderr
-        );
+        let last = outcome.stderr.lines().last().unwrap();
+        let expected = if minor >= 12 {
+            "awslambdaric.lambda_runtime_exception.FaultException: ('Runtime.LambdaRuntimeClientError', \
+             'LAMBDA_RUNTIME Failed to get next invocation: Failed to get next', None)"
+        } else {
+            "RuntimeError: Failed to get next"
+        };
+        assert_eq!(last, expected);
     }
 }
 

@@ -188,7 +188,6 @@ def handler(event, context):
         ("datetime.date(2020, 1, 1)", object("date")),
         ("len", object("builtin_function_or_method")),
         ("int", object("type")),
-        ("(x for x in [])", object("generator")),
         (
             "[b'\\xff']",
             "! 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte".into(),

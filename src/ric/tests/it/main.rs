@@ -5,6 +5,7 @@
 //! shared libpython of `RIC_TEST_PYTHON`, of `python3` or of a pyenv version. Without any of them nothing is tested, loudly.
 
 mod agents;
+mod coroutines;
 mod emulator;
 mod entry;
 mod errors;
@@ -17,4 +18,5 @@ mod json;
 mod logging;
 mod signals;
 mod snapshot;
+mod streaming;
 mod workers;
