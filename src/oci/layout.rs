@@ -1,7 +1,7 @@
 //! OCI layouts: an image as a folder. Written so that a reader sees the old image or the new one, whenever the writer
 //! is killed; read with every byte verified.
 
-mod write;
+pub(crate) mod write;
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::layer::{Layer, LayerError};
 use crate::media_type;
 pub(crate) use write::index_json;
 
-const MARKER: &str = "oci-layout";
+pub(crate) const MARKER: &str = "oci-layout";
 pub(crate) const INDEX: &str = "index.json";
 pub(crate) const BLOBS: &str = "blobs/sha256";
 /// The version file, as every tool writes it.

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod blob;
+pub mod copy;
 pub mod digest;
 pub mod entry;
 pub mod epoch;

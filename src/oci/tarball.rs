@@ -78,17 +78,24 @@ fn contents(image: &Image, tag: &str) -> Result<Tree, TreeError> {
     let annotations = BTreeMap::from([(CONTAINERD_NAME, full_name.as_str()), (REF_NAME, tag)]);
     add("index.json", index_json(image, &annotations).into())?;
     add("oci-layout", MARKER_BYTES.into())?;
-    let manifest = [DockerManifest {
-        config,
-        repo_tags: [tag],
-        layers: image
-            .layers()
-            .iter()
-            .map(|layer| blob(layer.digest().0))
-            .collect(),
-    }];
-    add("manifest.json", image::json(&manifest).into())?;
+    let layers = image.layers().iter().map(|layer| layer.digest().0);
+    let manifest = docker_manifest(image.config_digest().0, layers, tag);
+    add("manifest.json", manifest.into())?;
     Ok(tree)
+}
+
+/// What `docker load` reads.
+pub(crate) fn docker_manifest(
+    config: Digest,
+    layers: impl Iterator<Item = Digest>,
+    tag: &str,
+) -> Vec<u8> {
+    let blob = |digest: Digest| format!("blobs/sha256/{}", digest.hex());
+    image::json(&[DockerManifest {
+        config: blob(config),
+        repo_tags: [tag],
+        layers: layers.map(blob).collect(),
+    }])
 }
 
 #[derive(Serialize)]

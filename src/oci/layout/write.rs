@@ -126,7 +126,7 @@ pub(super) fn blobs_of(image: &Image) -> impl Iterator<Item = Digest> {
 }
 
 /// Whether something can be moved there: nothing, or an empty folder.
-fn is_free(dir: &Path) -> Result<bool, LayoutError> {
+pub(crate) fn is_free(dir: &Path) -> Result<bool, LayoutError> {
     match fs_err::read_dir(dir) {
         Ok(mut entries) => Ok(entries.next().is_none()),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(true),
@@ -135,7 +135,7 @@ fn is_free(dir: &Path) -> Result<bool, LayoutError> {
     }
 }
 
-fn lock(dir: &Path) -> Result<fs_err::File, LayoutError> {
+pub(crate) fn lock(dir: &Path) -> Result<fs_err::File, LayoutError> {
     let file = fs_err::File::open(dir).map_err(io_error("open", dir))?;
     match file.file().lock() {
         // Some network file systems have no locks.

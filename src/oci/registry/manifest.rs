@@ -1,7 +1,7 @@
 //! Manifests and indexes as a registry sends them. The bytes are kept as they came: their digest is the image's name.
 
 use oci_spec::image as spec;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Digest;
 
@@ -28,14 +28,14 @@ const LAYERS: [&str; 5] = [
 ];
 
 /// The operating system and processor that an image is for.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Platform {
-    /// `linux`.
-    pub os: String,
     /// `amd64`, `arm64`.
     pub architecture: String,
+    /// `linux`.
+    pub os: String,
     /// `v8`; matches any when absent.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
 }
 
