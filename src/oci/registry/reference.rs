@@ -161,14 +161,14 @@ impl fmt::Display for Reference {
 /// Of a text that may have `user:password@` in front, what may be shown.
 fn without_login(text: &str) -> String {
     let ends = text.match_indices('@').map(|(at, _)| &text[at + 1..]);
-    let logins = ends.filter(|rest| {
-        !["sha256:", "sha512:", "md5:"]
+    let is_digest = |rest: &str| {
+        let algorithms = ["sha256:", "sha512:", "md5:"];
+        algorithms
             .iter()
-            .any(|it| rest.starts_with(it))
-    });
-    logins
-        .last()
-        .map_or_else(|| text.to_owned(), |rest| format!("…@{rest}"))
+            .any(|algorithm| rest.starts_with(algorithm))
+    };
+    let login = ends.rev().find(|rest| !is_digest(rest));
+    login.map_or_else(|| text.to_owned(), |rest| format!("…@{rest}"))
 }
 
 /// Docker Hub has several names.
@@ -277,6 +277,26 @@ mod tests {
         ];
         for text in table {
             assert!(text.parse::<Reference>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_login_in_a_reference_is_not_shown() {
+        let hex = "0".repeat(64);
+        for text in [
+            "user:canary@h.example/a:1",
+            "https://user:canary@h.example/a",
+            "user:can/canary@h.example/a",
+            "user:canary@canary@h.example/a",
+            &format!("user:canary@h.example/a@sha256:{hex}"),
+        ] {
+            let error = text.parse::<Reference>().unwrap_err().to_string();
+            assert!(error.contains("…@h.example/a"), "{error}");
+            assert!(!error.contains("canary"), "{error}");
+            assert!(
+                error.ends_with("a user and password do not belong in it"),
+                "{error}"
+            );
         }
     }
 }

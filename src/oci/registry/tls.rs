@@ -84,7 +84,8 @@ impl TlsFault {
         let error = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>())?;
         Some(match error {
             rustls::Error::InvalidCertificate(bad) => match bad {
-                Bad::UnknownIssuer => Self::UnknownIssuer,
+                // The other one is signed by somebody of the same name.
+                Bad::UnknownIssuer | Bad::BadSignature => Self::UnknownIssuer,
                 Bad::Expired | Bad::ExpiredContext { .. } => Self::Expired,
                 Bad::NotValidYet | Bad::NotValidYetContext { .. } => Self::NotYetValid,
                 Bad::NotValidForName | Bad::NotValidForNameContext { .. } => Self::WrongHost,
