@@ -132,7 +132,7 @@ def parse_header(text, name):
         from _lambda_ric import FaultException
 
         message = f"Unable to parse {name} JSON: {error}"
-        raise FaultException("Runtime.LambdaContextUnmarshalError", message) from None
+        raise FaultException("Runtime.LambdaContextUnmarshalError", message, None) from None
 
 
 def make_context(request_id, client_context, cognito_identity, deadline, function_arn, tenant_id):

@@ -160,13 +160,14 @@ def init_failed(error, tb):
 
 def wrap(kind, prefix, error):
     """A fault of the runtime that another error caused."""
-    return FaultException("Runtime." + kind, prefix + text_of(error))
+    return FaultException("Runtime." + kind, prefix + text_of(error), None)
 
 
-def log_error(error):
+def log_error(error, sink=None):
     """Writes an error to the log, past the levels and handlers of logging."""
-    sink = log_sink()
-    if sink.json:
+    own = log_sink()
+    sink = sink or own
+    if own.json:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         sink.log_error([encode({"timestamp": stamp, "level": "ERROR", **error}).decode()])
         return

@@ -5,6 +5,8 @@ import sys
 class Unbuffered:
     """A text stream that keeps nothing back: the platform may freeze the process at any time."""
 
+    __module__ = "awslambdaric.bootstrap"
+
     def __init__(self, stream):
         self.stream = stream
 
@@ -54,7 +56,7 @@ def resolve(handler):
         return getattr(module, function_name)
     except AttributeError:
         message = f"Handler '{function_name}' missing on module '{module_name}'"
-        raise _fault("HandlerNotFound", message) from None
+        raise _fault("HandlerNotFound", message, None) from None
 
 
 def _import_module(name):
@@ -66,7 +68,7 @@ def _import_module(name):
     return import_module(name)
 
 
-def _fault(kind, message, trace=None):
+def _fault(kind, message, *trace):
     from _lambda_ric import FaultException
 
-    return FaultException("Runtime." + kind, message, trace)
+    return FaultException("Runtime." + kind, message, *trace)

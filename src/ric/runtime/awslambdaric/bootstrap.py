@@ -32,7 +32,7 @@ def _get_handler(handler):
 
 
 def log_error(error_result, log_sink):
-    _lambda_ric.log_error(error_result)
+    _lambda_ric.log_error(error_result, log_sink)
 
 
 def parse_json_header(header, name):

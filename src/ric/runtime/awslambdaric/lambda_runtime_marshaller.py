@@ -15,7 +15,7 @@ class LambdaMarshaller:
             return loads(request)
         except Exception as error:
             message = f"Unable to unmarshal input: {error}"
-            raise FaultException(FaultException.UNMARSHAL_ERROR, message) from None
+            raise FaultException(FaultException.UNMARSHAL_ERROR, message, None) from None
 
     def marshal_response(self, response):
         if isinstance(response, bytes):
@@ -24,4 +24,4 @@ class LambdaMarshaller:
             return dumps(response), "application/json"
         except Exception as error:
             message = f"Unable to marshal response: {error}"
-            raise FaultException(FaultException.MARSHAL_ERROR, message) from None
+            raise FaultException(FaultException.MARSHAL_ERROR, message, None) from None
