@@ -109,17 +109,60 @@ pub fn become_program(
     command(OsStr::new("/bin/sh"), &script, environment).exec()
 }
 
-/// Starts a child as the leader of its own process group.
+/// Starts a child as the leader of its own process group, with pipes for standard output and error. It is killed when the
+/// thread that calls this ends. `hidden` are variables of this process that it does not get.
 pub fn spawn(
     program: &Path,
     name: &OsStr,
     arguments: &[OsString],
     environment: &[(&str, &OsStr)],
-) -> io::Result<Child> {
+    hidden: &[&str],
+) -> io::Result<(Child, io::PipeReader, io::PipeReader)> {
     let arguments: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
     let mut command = command(program.as_os_str(), &arguments, environment);
+    for name in hidden {
+        command.env_remove(name);
+    }
+    let (output, output_end) = io::pipe()?;
+    let (error, error_end) = io::pipe()?;
+    command.stdout(output_end).stderr(error_end);
     ffi::unblock_signals_in(&mut command);
-    command.arg0(name).process_group(0).spawn()
+    ffi::kill_with_parent(&mut command);
+    let child = command.arg0(name).process_group(0).spawn()?;
+    Ok((child, output, error))
+}
+
+/// The files in a folder that can be executed, sorted. A folder that is not there has none.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the crate's one home of file access"
+)]
+pub fn executables(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    files.retain(|file| self::program(file) == Program::Executable);
+    files.sort();
+    files
+}
+
+/// The numbers of this process's children.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the crate's one home of file access"
+)]
+pub fn children() -> Vec<u32> {
+    let own = std::process::id().to_string();
+    let is_child = |process: &u32| {
+        let status = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        // The name before the closing bracket may hold anything; behind it are the state and the parent.
+        let rest = status.rsplit_once(')').map(|(_, rest)| rest);
+        rest.and_then(|rest| rest.split_whitespace().nth(1)) == Some(&own)
+    };
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(is_child)
+        .collect()
 }
 
 #[expect(

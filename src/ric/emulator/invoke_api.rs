@@ -1,205 +1,270 @@
-//! The Invoke API, as callers see it.
+//! The Invoke API: Invoke and InvokeWithResponseStream, as callers see them.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
+use super::base64;
+use super::body::Broken;
+use super::identifier;
+use super::invoke::{Caller, Handled, Stop};
+use super::json::quote;
 use super::machine::{Event, Outcome};
-use super::report::{self, Report};
-use super::runtime::{Handled, Runtime};
-use super::runtime_api::PAYLOAD_LIMIT;
-use super::server::Response;
-use crate::http::Message;
+use super::refusal::error_body;
+use super::response_stream;
+use super::sandbox::Sandbox;
+use super::server::{Answer, Exchange, Response, refuse};
 
-const PATH: &str = "/2015-03-31/functions/function/invocations";
-/// So many callers may wait for their turn.
-const MOST_WAITING: usize = 1000;
+/// The service's limit for an event, in bytes,
+const EVENT_LIMIT: usize = 6 * 1024 * 1024;
+/// for one that nobody waits for,
+const ASYNCHRONOUS_LIMIT: usize = 1024 * 1024;
+/// and for a response that is not streamed.
+pub const PAYLOAD_LIMIT: usize = 6 * 1024 * 1024 + 100;
+/// So many events may be under way that nobody waits for.
+const MOST_ASYNCHRONOUS: usize = 1000;
 
-static WAITING: AtomicUsize = AtomicUsize::new(0);
+static ASYNCHRONOUS: AtomicUsize = AtomicUsize::new(0);
 
 /// Answers a request.
-pub fn answer(runtime: &Arc<Runtime>, request: Message) -> Response {
-    let Some((method, target)) = request.head.request() else {
-        return Response::new(400, "text/plain", "malformed request line\n");
+pub fn answer(sandbox: &Arc<Sandbox>, exchange: &mut Exchange) -> Answer {
+    let target = exchange.head.request();
+    let Some((method, target)) = target.map(|(m, t)| (m.to_owned(), t.to_owned())) else {
+        return Answer::Response(Response::new(400, "text/plain", "malformed request line\n"));
     };
-    if target.split('?').next() != Some(PATH) {
-        return Response::new(404, "text/plain", "404 page not found\n");
-    }
+    let path = target.split('?').next().unwrap_or_default();
+    let between = |prefix: &str, suffix: &str| {
+        let name = path.strip_prefix(prefix)?.strip_suffix(suffix)?;
+        unescape(name).filter(|name| !name.contains('/'))
+    };
+    let plain = between("/2015-03-31/functions/", "/invocations");
+    let streamed = between("/2021-11-15/functions/", "/response-streaming-invocations");
+    let is_streamed = streamed.is_some();
+    let Some(name) = plain.or(streamed) else {
+        return Answer::Response(Response::new(404, "text/plain", "404 page not found\n"));
+    };
     if method != "POST" {
-        return Response::new(405, "text/plain", "use POST\n");
+        return Answer::Response(Response::new(405, "text/plain", "use POST\n"));
     }
-    if request.body.len() > PAYLOAD_LIMIT {
-        let size = request.body.len();
-        let message =
-            format!("Request must be smaller than {PAYLOAD_LIMIT} bytes, this one has {size}");
-        return Response::json(
-            413,
-            format!("{{\"Type\":\"User\",\"Message\":\"{message}\"}}"),
-        );
+    if !sandbox.configuration.is_called(&name) {
+        let message = format!("Function not found: {name}");
+        return Answer::Response(fault(404, "ResourceNotFoundException", &message));
     }
-    let client_context = match request
-        .head
-        .header("x-amz-client-context")
-        .map(decode_base64)
-    {
-        None => None,
-        Some(Some(context)) => Some(String::from_utf8_lossy(&context).into_owned()),
-        Some(None) => {
-            return Response::json(
-                400,
-                "{\"Message\":\"X-Amz-Client-Context is not valid base64\"}",
-            );
+    let wants_tail = match exchange.head.header("x-amz-log-type") {
+        None | Some("None") => false,
+        Some("Tail") => true,
+        Some(other) => {
+            let message = format!("X-Amz-Log-Type is {other:?}: expected None or Tail");
+            return Answer::Response(fault(400, "InvalidParameterValueException", &message));
         }
     };
-    let kind = request
+    let kind = exchange
         .head
         .header("x-amz-invocation-type")
         .unwrap_or("RequestResponse")
         .to_owned();
-    let event = Event {
-        request_id: new_id(),
-        client_context,
-        trace_id: request.head.header("x-amzn-trace-id").map(str::to_owned),
-        payload: request.body,
+    let limit = match kind.as_str() {
+        "Event" => ASYNCHRONOUS_LIMIT,
+        "RequestResponse" | "DryRun" => EVENT_LIMIT,
+        _ => {
+            let message = format!(
+                "X-Amz-Invocation-Type is {kind:?}: expected RequestResponse, Event or DryRun"
+            );
+            return Answer::Response(fault(400, "InvalidParameterValueException", &message));
+        }
+    };
+    let event = match event(exchange, limit) {
+        Ok(event) => event,
+        Err(response) => return Answer::Response(response),
     };
     match kind.as_str() {
-        "DryRun" => Response {
-            status: 204,
-            ..Response::default()
-        },
-        "Event" => {
-            let (runtime, id) = (Arc::clone(runtime), event.request_id.clone());
-            thread::spawn(move || invoke(&runtime, event));
-            Response {
-                status: 202,
-                ..Response::default()
-            }
-            .with("X-Amzn-RequestId", &id)
-        }
-        _ => invoke(runtime, event),
+        "DryRun" => Answer::Response(Response::empty(204)),
+        "Event" => Answer::Response(start(sandbox, event)),
+        _ if is_streamed => response_stream::answer(sandbox, exchange, event, wants_tail),
+        _ => Answer::Response(invoke(sandbox, exchange, event, wants_tail)),
     }
 }
 
-fn invoke(runtime: &Arc<Runtime>, event: Event) -> Response {
-    if WAITING.fetch_add(1, Ordering::SeqCst) >= MOST_WAITING {
-        WAITING.fetch_sub(1, Ordering::SeqCst);
-        return Response::json(
-            429,
-            "{\"Type\":\"User\",\"Reason\":\"ConcurrentInvocationLimitExceeded\"}",
-        );
-    }
-    let id = event.request_id.clone();
-    let version = runtime.variable("AWS_LAMBDA_FUNCTION_VERSION");
-    let begin = || print(&report::start(&id, &version));
-    let response = runtime.handle(event, begin, |handled| {
-        let response = respond(&id, handled, runtime);
-        print(&report::end(&Report {
-            request_id: &id,
-            init: handled.init,
-            duration: handled.duration,
-            memory_size: &runtime.variable("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"),
-            memory_used: handled.memory_used,
-        }));
-        response
-    });
-    WAITING.fetch_sub(1, Ordering::SeqCst);
-    response.with("X-Amzn-RequestId", &id)
-}
-
-fn respond(id: &str, handled: &Handled, runtime: &Runtime) -> Response {
-    const FUNCTION_ERROR: (&str, &str) = ("X-Amz-Function-Error", "Unhandled");
-    let failed = |response: Response| response.with(FUNCTION_ERROR.0, FUNCTION_ERROR.1);
-    match &handled.outcome {
-        Some(Outcome::Response { content_type, body }) => {
-            Response::new(200, content_type, body.clone())
-        }
-        Some(Outcome::Error(body)) => failed(Response::json(200, body.clone())),
-        Some(Outcome::TooLarge(_)) => failed(Response::json(
-            200,
-            format!(
-                "{{\"errorMessage\":\"Response payload size exceeded maximum allowed payload size ({PAYLOAD_LIMIT} bytes).\",\
-                 \"errorType\":\"Function.ResponseSizeTooLarge\"}}"
-            ),
-        )),
-        Some(Outcome::InitError(body)) => failed(Response::json(502, body.clone())),
-        Some(Outcome::Died(how)) => {
-            let how: String = how
-                .chars()
-                .filter(|c| !c.is_control() && !matches!(c, '"' | '\\'))
-                .collect();
-            print(&format!(
-                "RequestId: {id} Error: Runtime exited with error: {how}\nRuntime.ExitError\n"
-            ));
-            failed(Response::json(
-                502,
-                format!(
-                    "{{\"errorMessage\":\"RequestId: {id} Error: Runtime exited with error: {how}\",\
-                     \"errorType\":\"Runtime.ExitError\"}}"
-                ),
-            ))
-        }
-        None => {
-            let message = format!(
-                "Task timed out after {:.2} seconds",
-                runtime.timeout.as_secs_f64()
-            );
-            print(&format!("{id} {message}\n"));
-            failed(Response::new(200, "text/plain", message))
-        }
-    }
-}
-
-fn print(text: &str) {
-    // Nobody is left to tell if standard output is closed.
-    let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes());
-    let _ = stdout.flush();
-}
-
-/// A random UUID of version 4.
-fn new_id() -> String {
-    let random = || RandomState::new().build_hasher().finish();
-    let (high, low) = (random(), random());
-    let hex = format!(
-        "{:016x}{:016x}",
-        high & !0xf000 | 0x4000,
-        low & !(0b11 << 62) | 0b10 << 62
+/// An error of the API itself, as SDKs read it.
+pub fn fault(status: u16, kind: &str, message: &str) -> Response {
+    let body = format!(
+        "{{\"Type\":\"User\",\"Message\":{0},\"message\":{0}}}",
+        quote(message)
     );
-    [
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    ]
-    .join("-")
+    Response::json(status, body).with("X-Amzn-ErrorType", kind)
 }
 
-fn decode_base64(text: &str) -> Option<Vec<u8>> {
-    let digits = text.trim_end_matches('=');
-    if digits.len() % 4 == 1 || text.len() - digits.len() > 2 {
-        return None;
+/// The answer when too many wait already.
+pub fn throttled() -> Response {
+    let body = "{\"Type\":\"User\",\"Reason\":\"ConcurrentInvocationLimitExceeded\",\"message\":\"Rate Exceeded.\"}";
+    Response::json(429, body).with("X-Amzn-ErrorType", "TooManyRequestsException")
+}
+
+fn event(exchange: &mut Exchange, limit: usize) -> Result<Event, Response> {
+    let payload = exchange.body.whole(limit).map_err(|broken| match broken {
+        Broken::TooLong(size) => fault(
+            413,
+            "RequestTooLargeException",
+            &format!("Request must be smaller than {limit} bytes for the InvokeFunction operation, this one has {size}"),
+        ),
+        other => refuse(&other),
+    })?;
+    let header = |name| exchange.head.header(name).map(str::to_owned);
+    let client_context = match header("x-amz-client-context") {
+        None => None,
+        Some(text) => Some(
+            base64::decode(&text)
+                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+                .ok_or_else(|| {
+                    let message = "X-Amz-Client-Context is not valid base64";
+                    fault(400, "InvalidParameterValueException", message)
+                })?,
+        ),
+    };
+    Ok(Event {
+        request_id: identifier::fresh(),
+        invocation_id: identifier::fresh(),
+        client_context,
+        trace_id: header("x-amzn-trace-id"),
+        tenant_id: header("x-amz-tenant-id"),
+        deadline: 0,
+        payload,
+    })
+}
+
+/// Keeps a whole response.
+#[derive(Default)]
+struct Collected {
+    content_type: String,
+    body: Vec<u8>,
+}
+
+impl Caller for Collected {
+    fn begin(&mut self, content_type: &str) -> Result<(), Stop> {
+        self.content_type = content_type.to_owned();
+        Ok(())
     }
-    let (mut bytes, mut bits, mut count) = (Vec::new(), 0u32, 0);
-    for digit in digits.bytes() {
-        let value = match digit {
-            b'A'..=b'Z' => digit - b'A',
-            b'a'..=b'z' => digit - b'a' + 26,
-            b'0'..=b'9' => digit - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count) as u8);
+
+    fn piece(&mut self, bytes: Vec<u8>, _patience: Duration) -> Result<(), Stop> {
+        if self.body.len() + bytes.len() > PAYLOAD_LIMIT {
+            return Err(Stop::TooLarge);
         }
+        if self.body.is_empty() {
+            self.body = bytes;
+        } else {
+            self.body.extend_from_slice(&bytes);
+        }
+        Ok(())
     }
-    Some(bytes)
+}
+
+/// An event that nobody waits for.
+fn start(sandbox: &Arc<Sandbox>, event: Event) -> Response {
+    if ASYNCHRONOUS.fetch_add(1, Ordering::SeqCst) >= MOST_ASYNCHRONOUS {
+        ASYNCHRONOUS.fetch_sub(1, Ordering::SeqCst);
+        return throttled();
+    }
+    let (sandbox, id) = (Arc::clone(sandbox), event.request_id.clone());
+    thread::spawn(move || {
+        sandbox.invoke(event, &mut Collected::default());
+        ASYNCHRONOUS.fetch_sub(1, Ordering::SeqCst);
+    });
+    Response::empty(202).with("X-Amzn-RequestId", &id)
+}
+
+fn invoke(sandbox: &Arc<Sandbox>, exchange: &Exchange, event: Event, wants_tail: bool) -> Response {
+    let mut collected = Collected::default();
+    let id = event.request_id.clone();
+    let Some(Handled { outcome, log_tail }) = sandbox.invoke(event, &mut collected) else {
+        return throttled();
+    };
+    // An SDK signs its requests, takes 502 for a fault of the service, and tries again.
+    let is_sdk = exchange
+        .head
+        .header("authorization")
+        .is_some_and(|value| value.starts_with("AWS4-"));
+    let mut response = match error(sandbox, &id, &outcome) {
+        None => Response::new(200, &collected.content_type, collected.body),
+        Some(error) => {
+            let response = match outcome {
+                Outcome::TimedOut if !is_sdk => {
+                    Response::new(200, "text/plain", sandbox.timed_out())
+                }
+                Outcome::Failed(..) | Outcome::InitError(_) if !is_sdk => {
+                    Response::json(502, error.body)
+                }
+                _ => Response::json(200, error.body),
+            };
+            response.with("X-Amz-Function-Error", "Unhandled")
+        }
+    };
+    if wants_tail {
+        response = response.with("X-Amz-Log-Result", &base64::encode(&log_tail));
+    }
+    response
+        .with(
+            "X-Amz-Executed-Version",
+            &sandbox.configuration.function_version,
+        )
+        .with("X-Amzn-RequestId", &id)
+}
+
+/// An error as callers get to see it.
+pub struct FunctionError {
+    /// Its type.
+    pub kind: String,
+    /// A JSON object.
+    pub body: Vec<u8>,
+}
+
+/// The error of an invocation, if it ended in one.
+pub fn error(sandbox: &Sandbox, id: &str, outcome: &Outcome) -> Option<FunctionError> {
+    let made = |kind: &str, message: &str| FunctionError {
+        kind: kind.to_owned(),
+        body: error_body(message, kind).into_bytes(),
+    };
+    let sent = |kind: &str, body: &Vec<u8>| FunctionError {
+        kind: kind.to_owned(),
+        body: body.clone(),
+    };
+    Some(match outcome {
+        Outcome::Complete => return None,
+        Outcome::Error(body) | Outcome::InitError(body) => sent("Unhandled", body),
+        Outcome::BrokenOff(kind, body) if body.is_empty() => {
+            made(kind, "The response was broken off")
+        }
+        Outcome::BrokenOff(kind, body) => sent(kind, body),
+        Outcome::TooLarge => made(
+            "Function.ResponseSizeTooLarge",
+            &format!(
+                "Response payload size exceeded maximum allowed payload size ({PAYLOAD_LIMIT} bytes)."
+            ),
+        ),
+        Outcome::Failed(kind, how) => made(kind, &format!("RequestId: {id} Error: {how}")),
+        Outcome::TimedOut => made(
+            "Sandbox.Timedout",
+            &format!("RequestId: {id} Error: {}", sandbox.timed_out()),
+        ),
+    })
+}
+
+/// Undoes percent-encoding. None: it is none, or no text.
+fn unescape(text: &str) -> Option<String> {
+    let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let digits = rest
+            .get(..2)
+            .filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
+        bytes.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
+        rest = &rest[2..];
+    }
+    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]
@@ -207,30 +272,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn base64_with_and_without_padding() {
+    fn names_are_unescaped() {
         for (text, expected) in [
-            ("", ""),
-            ("eyJhIjoxfQ==", "{\"a\":1}"),
-            ("eyJhIjoxfQ", "{\"a\":1}"),
-            ("YWJj", "abc"),
+            ("function", Some("function")),
+            ("arn%3aaws%3Alambda", Some("arn:aws:lambda")),
+            ("%", None),
+            ("%4", None),
+            ("%+4", None),
+            ("%ff", None),
         ] {
-            assert_eq!(
-                decode_base64(text).as_deref(),
-                Some(expected.as_bytes()),
-                "{text}"
-            );
+            assert_eq!(unescape(text).as_deref(), expected, "{text}");
         }
-        for text in ["a", "a===", "ab!=", "{}"] {
-            assert_eq!(decode_base64(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn ids_are_uuids_and_differ() {
-        let (one, two) = (new_id(), new_id());
-        assert_ne!(one, two);
-        assert_eq!(one.len(), 36);
-        assert_eq!(&one[14..15], "4");
-        assert!("89ab".contains(&one[19..20]));
     }
 }

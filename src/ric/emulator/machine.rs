@@ -1,54 +1,82 @@
-//! The state of the one runtime and its one invocation. No sockets, no threads, no clock.
+//! The state of the runtime and its invocations. No sockets, no threads, no clock.
+//!
+//! Usually a runtime has one invocation at a time: `next` hands it out, `response` or `error` answers it, and the following
+//! `next` ends it. A runtime that handles several at once asks for the next event while others are still open.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::refusal::Refusal;
 
 /// An event on its way to the runtime.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Event {
     /// The request id.
     pub request_id: String,
+    /// What the runtime sends back with its answer, so that answers are never mixed up.
+    pub invocation_id: String,
     /// The client context as JSON text.
     pub client_context: Option<String>,
     /// The caller's trace header.
     pub trace_id: Option<String>,
+    /// The caller's tenant.
+    pub tenant_id: Option<String>,
+    /// When the function must be done, in milliseconds since 1970.
+    pub deadline: u64,
     /// The event itself.
     pub payload: Vec<u8>,
 }
 
-/// How an invocation ended.
+/// How an invocation, or the initialisation, ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The function's result.
-    Response {
-        /// Its type.
-        content_type: String,
-        /// Its bytes.
-        body: Vec<u8>,
-    },
+    /// The response is complete.
+    Complete,
     /// The function's error, as JSON.
     Error(Vec<u8>),
+    /// The response was broken off in the middle, with this error type and this body.
+    BrokenOff(String, Vec<u8>),
     /// The result is larger than Lambda allows.
-    TooLarge(usize),
+    TooLarge,
     /// The function could not be initialised; the error as JSON.
     InitError(Vec<u8>),
-    /// The runtime ended, with these words about how.
-    Died(String),
+    /// A process failed; the error's type, and how it ended.
+    Failed(&'static str, String),
+    /// It took too long.
+    TimedOut,
+}
+
+/// An invocation in the runtime's hands.
+#[derive(Debug, Default)]
+struct Invocation {
+    invocation_id: String,
+    content_type: Option<String>,
+    pieces: VecDeque<Vec<u8>>,
+    buffered: usize,
+    outcome: Option<Outcome>,
+    taker: Taker,
+}
+
+/// The caller's side of a response.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Taker {
+    /// Takes what comes.
+    #[default]
+    Takes,
+    /// Is gone; the function goes on.
+    Left,
+    /// Takes no more, for this reason.
+    Refuses(Refusal),
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum Phase {
     Off,
     Starting,
+    /// The runtime has asked for an event.
     Idle,
+    /// It has one (or several).
     Busy,
     InitFailed,
-}
-
-/// Why the Runtime API refuses a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// Not now: 403.
-    InvalidStateTransition,
-    /// Not this invocation: 400.
-    InvalidRequestId,
 }
 
 /// What `next` gets.
@@ -58,8 +86,19 @@ pub enum Next {
     Event(Event),
     /// Nothing yet.
     Wait,
-    /// The runtime that asked is gone; another one has its place.
+    /// The runtime that asked is gone.
     Gone,
+}
+
+/// What has come of an invocation's response.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// A response of this content type has begun.
+    Begun(String),
+    /// Bytes of it.
+    Piece(Vec<u8>),
+    /// The end.
+    Ended(Outcome),
 }
 
 /// The state machine.
@@ -67,119 +106,222 @@ pub enum Next {
 pub struct Machine {
     phase: Phase,
     generation: u64,
-    pending: Option<Event>,
-    current: Option<String>,
-    outcome: Option<Outcome>,
-}
-
-impl Default for Machine {
-    fn default() -> Self {
-        Self {
-            phase: Phase::Off,
-            generation: 0,
-            pending: None,
-            current: None,
-            outcome: None,
-        }
-    }
+    is_concurrent: bool,
+    pending: VecDeque<Event>,
+    open: BTreeMap<String, Invocation>,
+    gone: VecDeque<String>,
 }
 
 impl Machine {
+    /// No runtime yet.
+    pub fn new(is_concurrent: bool) -> Self {
+        Self {
+            phase: Phase::Off,
+            generation: 0,
+            is_concurrent,
+            pending: VecDeque::new(),
+            open: BTreeMap::new(),
+            gone: VecDeque::new(),
+        }
+    }
+
     /// The number of the runtime that is on; earlier ones are gone.
     pub fn generation(&self) -> u64 {
         self.generation
-    }
-
-    /// Whether a runtime must be started before an event can be handled.
-    pub fn needs_runtime(&self) -> bool {
-        matches!(self.phase, Phase::Off | Phase::InitFailed)
     }
 
     /// A runtime is being started; it has this number.
     pub fn start(&mut self) -> u64 {
         self.generation += 1;
         self.phase = Phase::Starting;
-        self.current = None;
         self.generation
+    }
+
+    /// The runtime is over, with everything it had.
+    pub fn stop(&mut self) {
+        self.phase = Phase::Off;
+        self.pending.clear();
+    }
+
+    /// Whether the runtime has called `next` and holds no unanswered event; at the end of an invocation, and of the start.
+    pub fn is_ready(&self) -> bool {
+        match self.phase {
+            Phase::Idle => true,
+            Phase::Busy => self.is_concurrent,
+            _ => false,
+        }
     }
 
     /// An event for the runtime's next `next`.
     pub fn offer(&mut self, event: Event) {
-        self.outcome = None;
-        self.pending = Some(event);
+        self.open.insert(
+            event.request_id.clone(),
+            Invocation {
+                invocation_id: event.invocation_id.clone(),
+                ..Invocation::default()
+            },
+        );
+        self.pending.push_back(event);
     }
 
-    /// The runtime of this generation asks for work.
-    pub fn next(&mut self, generation: u64) -> Result<Next, Refusal> {
+    /// The runtime of this generation begins to ask for work.
+    pub fn ask(&mut self, generation: u64) -> Result<(), Refusal> {
         if generation != self.generation || self.phase == Phase::Off {
-            return Ok(Next::Gone);
+            return Ok(());
         }
+        let is_unanswered = self.open.values().any(|open| open.outcome.is_none());
         match self.phase {
-            Phase::Busy | Phase::InitFailed => return Err(Refusal::InvalidStateTransition),
+            Phase::InitFailed => return Err(Refusal::state_transition()),
+            Phase::Busy if is_unanswered && !self.is_concurrent => {
+                return Err(Refusal::state_transition());
+            }
+            Phase::Busy if self.is_concurrent => {}
             _ => self.phase = Phase::Idle,
         }
-        Ok(match self.pending.take() {
+        Ok(())
+    }
+
+    /// What the runtime of this generation gets.
+    pub fn next(&mut self, generation: u64) -> Next {
+        if generation != self.generation || matches!(self.phase, Phase::Off | Phase::InitFailed) {
+            return Next::Gone;
+        }
+        match self.pending.pop_front() {
             Some(event) => {
                 self.phase = Phase::Busy;
-                self.current = Some(event.request_id.clone());
                 Next::Event(event)
             }
             None => Next::Wait,
-        })
+        }
     }
 
-    /// Whether the event has reached the runtime, or never will.
-    pub fn is_handed_over(&self) -> bool {
-        self.pending.is_none()
+    /// The event did not reach the runtime: its connection was closed. It goes to the next one that asks.
+    pub fn put_back(&mut self, event: Event) {
+        if self.open.contains_key(&event.request_id) {
+            self.pending.push_front(event);
+            if !self.is_concurrent {
+                self.phase = Phase::Idle;
+            }
+        }
     }
 
-    /// The runtime answers an invocation.
-    pub fn answer(&mut self, request_id: &str, outcome: Outcome) -> Result<(), Refusal> {
-        if self.current.as_deref() != Some(request_id) {
-            return Err(Refusal::InvalidRequestId);
+    fn unanswered(
+        &mut self,
+        request_id: &str,
+        invocation_id: Option<&str>,
+    ) -> Result<&mut Invocation, Refusal> {
+        if self.gone.iter().any(|id| id == request_id) {
+            return Err(Refusal::gone());
         }
-        if self.phase != Phase::Busy {
-            return Err(Refusal::InvalidStateTransition);
+        let is_waiting = self
+            .pending
+            .iter()
+            .any(|event| event.request_id == request_id);
+        let open = self.open.get_mut(request_id).filter(|_| !is_waiting);
+        let open = open.ok_or_else(Refusal::request_id)?;
+        if invocation_id.is_some_and(|id| id != open.invocation_id) {
+            return Err(Refusal::gone());
         }
-        self.phase = Phase::Idle;
-        self.current = None;
-        self.outcome = Some(outcome);
+        if open.outcome.is_some() {
+            return Err(Refusal::state_transition());
+        }
+        Ok(open)
+    }
+
+    /// The runtime begins to answer an invocation.
+    pub fn begin(
+        &mut self,
+        request_id: &str,
+        invocation_id: Option<&str>,
+        content_type: &str,
+    ) -> Result<(), Refusal> {
+        let open = self.unanswered(request_id, invocation_id)?;
+        if open.content_type.is_some() {
+            return Err(Refusal::state_transition());
+        }
+        open.content_type = Some(content_type.to_owned());
         Ok(())
+    }
+
+    /// More of the response. Gives the number of bytes that the caller has not taken yet.
+    pub fn piece(&mut self, request_id: &str, bytes: Vec<u8>) -> Result<usize, Refusal> {
+        let open = self.unanswered(request_id, None)?;
+        match &open.taker {
+            Taker::Refuses(reason) => return Err(reason.clone()),
+            Taker::Left => {}
+            Taker::Takes => {
+                open.buffered += bytes.len();
+                open.pieces.push_back(bytes);
+            }
+        }
+        Ok(open.buffered)
+    }
+
+    /// How many bytes of the response the caller has not taken yet; None when nobody will.
+    pub fn untaken(&self, request_id: &str) -> Option<usize> {
+        let open = self.open.get(request_id)?;
+        (open.outcome.is_none() && open.taker == Taker::Takes).then_some(open.buffered)
+    }
+
+    /// The answer is complete.
+    pub fn end(
+        &mut self,
+        request_id: &str,
+        invocation_id: Option<&str>,
+        outcome: Outcome,
+    ) -> Result<(), Refusal> {
+        self.unanswered(request_id, invocation_id)?.outcome = Some(outcome);
+        Ok(())
+    }
+
+    /// The caller takes no more of the response.
+    pub fn abandon(&mut self, request_id: &str, taker: Taker) {
+        if let Some(open) = self.open.get_mut(request_id) {
+            (open.pieces, open.buffered) = (VecDeque::new(), 0);
+            open.taker = taker;
+        }
+    }
+
+    /// What the caller can have next. None: nothing yet.
+    pub fn progress(&mut self, request_id: &str) -> Option<Progress> {
+        let open = self.open.get_mut(request_id)?;
+        if let Some(content_type) = open.content_type.as_mut().filter(|text| !text.is_empty()) {
+            return Some(Progress::Begun(std::mem::take(content_type)));
+        }
+        if let Some(piece) = open.pieces.pop_front() {
+            open.buffered -= piece.len();
+            return Some(Progress::Piece(piece));
+        }
+        open.outcome.clone().map(Progress::Ended)
+    }
+
+    /// The invocation is over for its caller.
+    pub fn close(&mut self, request_id: &str) {
+        const REMEMBERED: usize = 64;
+        self.pending.retain(|event| event.request_id != request_id);
+        let closed = self.open.remove(request_id);
+        if closed.is_some_and(|open| open.outcome.is_none()) {
+            self.gone.push_back(request_id.to_owned());
+            if self.gone.len() > REMEMBERED {
+                self.gone.pop_front();
+            }
+        }
     }
 
     /// The runtime could not initialise the function.
-    pub fn init_error(&mut self, body: Vec<u8>) -> Result<(), Refusal> {
+    pub fn init_error(&mut self) -> Result<(), Refusal> {
         if self.phase != Phase::Starting {
-            return Err(Refusal::InvalidStateTransition);
+            return Err(Refusal::state_transition());
         }
         self.phase = Phase::InitFailed;
-        self.pending = None;
-        self.outcome = Some(Outcome::InitError(body));
         Ok(())
     }
 
-    /// The runtime of this generation has ended.
-    pub fn exited(&mut self, generation: u64, how: &str) {
-        if generation != self.generation {
-            return;
+    /// Every invocation that has no answer yet ends like this.
+    pub fn fail(&mut self, outcome: &Outcome) {
+        for open in self.open.values_mut() {
+            open.outcome.get_or_insert_with(|| outcome.clone());
         }
-        let waited_for = self.pending.take().is_some() || self.current.take().is_some();
-        if waited_for && self.outcome.is_none() {
-            self.outcome = Some(Outcome::Died(how.to_owned()));
-        }
-        self.phase = Phase::Off;
-    }
-
-    /// The invocation was given up.
-    pub fn give_up(&mut self) {
-        self.pending = None;
-        self.current = None;
-        self.outcome = None;
-    }
-
-    /// How the invocation ended, once it has.
-    pub fn take_outcome(&mut self) -> Option<Outcome> {
-        self.outcome.take()
     }
 }
 
@@ -190,111 +332,131 @@ mod tests {
     fn event(id: &str) -> Event {
         Event {
             request_id: id.to_owned(),
+            invocation_id: format!("i-{id}"),
             ..Event::default()
         }
     }
 
-    fn response() -> Outcome {
-        Outcome::Response {
-            content_type: "application/json".to_owned(),
-            body: b"{}".to_vec(),
-        }
+    fn piece(text: &str) -> Progress {
+        Progress::Piece(text.into())
     }
 
     #[test]
     fn one_event_after_another() {
-        let mut machine = Machine::default();
-        assert!(machine.needs_runtime());
+        let mut machine = Machine::new(false);
         let first = machine.start();
         for id in ["a", "b"] {
-            assert_eq!(machine.next(first), Ok(Next::Wait));
+            machine.ask(first).unwrap();
+            assert!(machine.is_ready());
+            assert_eq!(machine.next(first), Next::Wait);
             machine.offer(event(id));
-            assert!(!machine.is_handed_over());
-            assert_eq!(machine.next(first), Ok(Next::Event(event(id))));
-            assert!(machine.is_handed_over());
-            assert_eq!(machine.take_outcome(), None);
-            assert_eq!(machine.answer(id, response()), Ok(()));
-            assert_eq!(machine.take_outcome(), Some(response()));
-            assert!(!machine.needs_runtime());
+            assert_eq!(machine.next(first), Next::Event(event(id)));
+            assert!(!machine.is_ready());
+            assert_eq!(machine.progress(id), None);
+            machine.begin(id, None, "t").unwrap();
+            assert_eq!(machine.piece(id, b"xy".to_vec()), Ok(2));
+            assert_eq!(machine.progress(id), Some(Progress::Begun("t".to_owned())));
+            assert_eq!(machine.progress(id), Some(piece("xy")));
+            assert_eq!((machine.progress(id), machine.untaken(id)), (None, Some(0)));
+            machine
+                .end(id, Some(&format!("i-{id}")), Outcome::Complete)
+                .unwrap();
+            let ended = Some(Progress::Ended(Outcome::Complete));
+            assert_eq!(machine.progress(id), ended);
+            assert!(!machine.is_ready());
+            machine.ask(first).unwrap();
+            machine.close(id);
         }
     }
 
     #[test]
     fn what_comes_at_the_wrong_time_is_refused() {
-        let mut machine = Machine::default();
+        let (transition, id) = (Refusal::state_transition(), Refusal::request_id());
+        let mut machine = Machine::new(false);
         let first = machine.start();
         machine.offer(event("a"));
         assert_eq!(
-            machine.answer("a", response()),
-            Err(Refusal::InvalidRequestId)
+            machine.begin("a", None, "t"),
+            Err(id.clone()),
+            "not handed out yet"
         );
-        machine.next(first).unwrap();
-        assert_eq!(machine.next(first), Err(Refusal::InvalidStateTransition));
-        assert_eq!(
-            machine.init_error(vec![]),
-            Err(Refusal::InvalidStateTransition)
-        );
-        assert_eq!(
-            machine.answer("b", response()),
-            Err(Refusal::InvalidRequestId)
-        );
-        machine.answer("a", response()).unwrap();
-        assert_eq!(
-            machine.answer("a", response()),
-            Err(Refusal::InvalidRequestId)
-        );
+        machine.ask(first).unwrap();
+        machine.next(first);
+        assert_eq!(machine.ask(first), Err(transition.clone()));
+        assert_eq!(machine.init_error(), Err(transition.clone()));
+        assert_eq!(machine.end("b", None, Outcome::TooLarge), Err(id.clone()));
+        let gone = Err(Refusal::gone());
+        assert_eq!(machine.begin("a", Some("another"), "t"), gone);
+        machine.begin("a", None, "t").unwrap();
+        assert_eq!(machine.begin("a", None, "t"), Err(transition.clone()));
+        machine.end("a", None, Outcome::Complete).unwrap();
+        assert_eq!(machine.piece("a", vec![1]), Err(transition));
+        machine.close("a");
+        assert_eq!(machine.end("a", None, Outcome::Complete), Err(id));
     }
 
     #[test]
-    fn an_init_error_outlives_the_exit_that_follows() {
-        let mut machine = Machine::default();
+    fn a_concurrent_runtime_asks_for_more() {
+        let mut machine = Machine::new(true);
+        let first = machine.start();
+        for id in ["a", "b"] {
+            machine.ask(first).unwrap();
+            machine.offer(event(id));
+            assert_eq!(machine.next(first), Next::Event(event(id)));
+            assert!(machine.is_ready());
+        }
+        machine.close("a");
+        let gone = Err(Refusal::gone());
+        assert_eq!(machine.end("a", None, Outcome::Complete), gone);
+        machine.end("b", None, Outcome::Complete).unwrap();
+    }
+
+    #[test]
+    fn an_abandoned_response_tells_its_sender() {
+        let mut machine = Machine::new(false);
         let first = machine.start();
         machine.offer(event("a"));
-        machine.init_error(b"{}".to_vec()).unwrap();
-        assert_eq!(
-            machine.init_error(vec![]),
-            Err(Refusal::InvalidStateTransition)
-        );
-        assert!(machine.needs_runtime());
-        assert_eq!(machine.next(first), Err(Refusal::InvalidStateTransition));
-        machine.exited(first, "exit status 1");
-        assert_eq!(
-            machine.take_outcome(),
-            Some(Outcome::InitError(b"{}".to_vec()))
-        );
-        assert!(machine.needs_runtime());
+        machine.ask(first).unwrap();
+        machine.next(first);
+        machine.begin("a", None, "t").unwrap();
+        machine.piece("a", vec![0; 9]).unwrap();
+        machine.abandon("a", Taker::Left);
+        assert_eq!(machine.piece("a", vec![0; 9]), Ok(0));
+        machine.abandon("a", Taker::Refuses(Refusal::too_large()));
+        assert_eq!(machine.untaken("a"), None);
+        assert_eq!(machine.piece("a", vec![0; 9]), Err(Refusal::too_large()));
+        machine.end("a", None, Outcome::TooLarge).unwrap();
     }
 
     #[test]
     fn a_dead_runtime_is_replaced_and_its_remains_get_nothing() {
-        let mut machine = Machine::default();
+        let mut machine = Machine::new(false);
         let first = machine.start();
         machine.offer(event("a"));
-        machine.next(first).unwrap();
-        machine.exited(first, "signal 9");
-        assert_eq!(
-            machine.take_outcome(),
-            Some(Outcome::Died("signal 9".to_owned()))
-        );
-        assert!(machine.needs_runtime());
+        machine.ask(first).unwrap();
+        machine.next(first);
+        let died = Outcome::Failed("Runtime.ExitError", "exit status 1".to_owned());
+        machine.fail(&died);
+        machine.stop();
+        assert_eq!(machine.progress("a"), Some(Progress::Ended(died)));
+        machine.close("a");
         let second = machine.start();
         machine.offer(event("b"));
-        assert_eq!(machine.next(first), Ok(Next::Gone));
-        machine.exited(first, "late news");
-        assert_eq!(
-            machine.answer("a", response()),
-            Err(Refusal::InvalidRequestId)
-        );
-        assert_eq!(machine.next(second), Ok(Next::Event(event("b"))));
+        assert_eq!(machine.ask(first), Ok(()));
+        assert_eq!(machine.next(first), Next::Gone);
+        machine.ask(second).unwrap();
+        assert_eq!(machine.next(second), Next::Event(event("b")));
+        machine.put_back(event("b"));
+        assert_eq!(machine.next(second), Next::Event(event("b")));
     }
 
     #[test]
-    fn an_exit_while_idle_is_nobodys_outcome() {
-        let mut machine = Machine::default();
+    fn an_init_error_comes_only_while_starting() {
+        let mut machine = Machine::new(false);
         let first = machine.start();
-        machine.next(first).unwrap();
-        machine.exited(first, "exit status 0");
-        assert_eq!(machine.take_outcome(), None);
-        assert!(machine.needs_runtime());
+        machine.init_error().unwrap();
+        assert_eq!(machine.init_error(), Err(Refusal::state_transition()));
+        assert_eq!(machine.ask(first), Err(Refusal::state_transition()));
+        assert_eq!(machine.next(first), Next::Gone);
     }
 }

@@ -1,6 +1,7 @@
-//! The emulator's command line: the options of AWS's emulator, then the runtime's command.
+//! The emulator's command line: the options of AWS's emulator and one more, then the runtime's command.
 
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 /// What the command line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,6 +10,8 @@ pub struct Options {
     pub invoke_address: String,
     /// Where the runtime asks for work. Without an address of the user's, another port is taken if this one is in use.
     pub runtime_api_address: Option<String>,
+    /// Where extensions are.
+    pub extensions_folder: PathBuf,
     /// The runtime and its arguments. Empty: look for a bootstrap.
     pub command: Vec<OsString>,
 }
@@ -19,6 +22,7 @@ impl Options {
         let mut options = Self {
             invoke_address: "0.0.0.0:8080".to_owned(),
             runtime_api_address: None,
+            extensions_folder: PathBuf::from("/opt/extensions"),
             command: Vec::new(),
         };
         let mut rest = arguments.iter();
@@ -41,6 +45,7 @@ impl Options {
                     options.invoke_address = address(&value()?)?
                 }
                 "--runtime-api-address" => options.runtime_api_address = Some(address(&value()?)?),
+                "--extensions-folder" => options.extensions_folder = value()?.into(),
                 // Accepted for compatibility: this emulator logs its errors only.
                 "--log-level" => drop(value()?),
                 "--" => {
@@ -89,11 +94,12 @@ mod tests {
     #[test]
     fn the_official_options_come_before_the_command() {
         let options = parse(
-            "--log-level debug --runtime-interface-emulator-address 127.0.0.1:9 --runtime-api-address=:7 boot --x app.h",
+            "--log-level debug --extensions-folder e --runtime-interface-emulator-address 127.0.0.1:9 --runtime-api-address=:7 boot --x app.h",
         )
         .unwrap();
         assert_eq!(options.invoke_address, "127.0.0.1:9");
         assert_eq!(options.runtime_api_address.as_deref(), Some("0.0.0.0:7"));
+        assert_eq!(options.extensions_folder, PathBuf::from("e"));
         assert_eq!(options.command, ["boot", "--x", "app.h"]);
         assert_eq!(options.handler(), Some(OsStr::new("app.h")));
     }

@@ -1,94 +1,150 @@
 //! The Runtime API, as the runtime sees it.
 
-use super::machine::{Outcome, Refusal};
-use super::runtime::Runtime;
-use super::server::Response;
-use crate::http::Message;
-use crate::system;
+use super::base64;
+use super::body::Broken;
+use super::invoke_api::PAYLOAD_LIMIT;
+use super::machine::{Event, Outcome};
+use super::refusal::{Refusal, error_body};
+use super::sandbox::Sandbox;
+use super::server::{Answer, Exchange, Response, refuse};
 
-/// The service's limit for a response, in bytes.
-pub const PAYLOAD_LIMIT: usize = 6 * 1024 * 1024 + 100;
-const PATH: &str = "/2018-06-01/runtime/";
+/// What its paths begin with.
+pub const PATH: &str = "/2018-06-01/runtime/";
+const ACCEPTED: &str = "{\"status\":\"OK\"}\n";
 
-/// Answers a request. None: the runtime that asked is gone.
-pub fn answer(runtime: &Runtime, request: Message) -> Option<Response> {
-    let generation = runtime.generation();
-    let (method, target) = request.head.request()?;
-    let path: Vec<&str> = target
-        .strip_prefix(PATH)
-        .unwrap_or_default()
-        .split('/')
-        .collect();
-    let accepted = |result: Result<(), Refusal>| match result {
-        Ok(()) => Response::json(202, "{\"status\":\"OK\"}\n"),
-        Err(refusal) => refused(refusal),
-    };
-    Some(match (method, path.as_slice()) {
-        ("GET", ["invocation", "next"]) => match runtime.next(generation) {
-            Ok(event) => next(runtime, event?),
-            Err(refusal) => refused(refusal),
+/// Answers a request to `path`, which is without [`PATH`].
+pub fn answer(sandbox: &Sandbox, exchange: &mut Exchange, method: &str, path: &str) -> Answer {
+    let segments: Vec<&str> = path.split('/').collect();
+    let result = match (method, segments.as_slice()) {
+        ("GET", ["invocation", "next"]) => match sandbox.next(|| exchange.is_closed()) {
+            Ok(Some(event)) => return Answer::Response(next(sandbox, event)),
+            Ok(None) => return Answer::Close,
+            Err(refusal) => Err(refusal),
         },
-        ("POST", ["invocation", id, "response"]) => {
-            let size = request.body.len();
-            if size > PAYLOAD_LIMIT {
-                return Some(match runtime.answer(id, Outcome::TooLarge(size)) {
-                    Ok(()) => error(
-                        413,
-                        "RequestEntityTooLarge",
-                        "Exceeded maximum allowed payload size",
-                    ),
-                    Err(refusal) => refused(refusal),
-                });
-            }
-            let content_type = request
-                .head
-                .header("content-type")
-                .unwrap_or("application/json")
-                .to_owned();
-            let body = request.body;
-            accepted(runtime.answer(id, Outcome::Response { content_type, body }))
+        ("POST", ["invocation", id, "response"]) => respond(sandbox, exchange, id),
+        ("POST", ["invocation", id, "error"]) => whole(exchange).and_then(|body| {
+            let invocation = exchange.head.header("lambda-runtime-invocation-id");
+            sandbox.end(id, invocation, Outcome::Error(body))
+        }),
+        ("POST", ["init", "error"] | ["restore", "error"]) => {
+            whole(exchange).and_then(|body| sandbox.init_error(body))
         }
-        ("POST", ["invocation", id, "error"]) => {
-            accepted(runtime.answer(id, Outcome::Error(request.body)))
+        // There is no snapshot: what was started goes on.
+        ("GET", ["restore", "next"]) => {
+            return Answer::Response(Response::json(200, ""));
         }
-        ("POST", ["init", "error"]) => accepted(runtime.init_error(request.body)),
-        _ => Response::new(404, "text/plain", "404 page not found\n"),
+        _ => return Answer::Response(Response::new(404, "text/plain", "404 page not found\n")),
+    };
+    Answer::Response(match result {
+        Ok(()) => Response::json(202, ACCEPTED),
+        Err(refusal) => refusal.response(),
     })
 }
 
-fn next(runtime: &Runtime, event: super::machine::Event) -> Response {
-    let deadline = system::now_in_millis() + runtime.timeout.as_millis() as u64;
-    let name = runtime.variable("AWS_LAMBDA_FUNCTION_NAME");
-    let mut response = Response::json(200, event.payload)
+fn next(sandbox: &Sandbox, event: Event) -> Response {
+    let response = Response::json(200, event.payload)
         .with("Lambda-Runtime-Aws-Request-Id", &event.request_id)
-        .with("Lambda-Runtime-Deadline-Ms", &deadline.to_string())
+        .with("Lambda-Runtime-Invocation-Id", &event.invocation_id)
+        .with("Lambda-Runtime-Deadline-Ms", &event.deadline.to_string())
         .with(
             "Lambda-Runtime-Invoked-Function-Arn",
-            &format!("arn:aws:lambda:us-east-1:012345678912:function:{name}"),
+            &sandbox.configuration.arn(),
         );
-    for (header, value) in [
+    [
         ("Lambda-Runtime-Trace-Id", event.trace_id),
         ("Lambda-Runtime-Client-Context", event.client_context),
-    ] {
-        if let Some(value) = value {
-            response = response.with(header, &value);
-        }
-    }
-    response
+        ("Lambda-Runtime-Aws-Tenant-Id", event.tenant_id),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name, value?)))
+    .fold(response, |response, (name, value)| {
+        response.with(name, &value)
+    })
 }
 
-fn refused(refusal: Refusal) -> Response {
-    match refusal {
-        Refusal::InvalidStateTransition => {
-            error(403, "InvalidStateTransition", "Transition is not allowed")
-        }
-        Refusal::InvalidRequestId => error(400, "InvalidRequestID", "Invalid request ID"),
+/// A body of the size of a response, for what is shorter by nature.
+fn whole(exchange: &mut Exchange) -> Result<Vec<u8>, Refusal> {
+    exchange.body.whole(PAYLOAD_LIMIT).map_err(broken)
+}
+
+fn broken(broken: Broken) -> Refusal {
+    match broken {
+        Broken::TooLong(_) => Refusal::too_large(),
+        Broken::Cut => Refusal::new(
+            400,
+            "TruncatedHTTPRequest",
+            "HTTP request detected as truncated",
+        ),
+        Broken::Malformed(malformed) => Refusal::new(
+            refuse(&broken).status,
+            "InvalidRequest",
+            malformed.to_string(),
+        ),
     }
 }
 
-fn error(status: u16, kind: &str, message: &str) -> Response {
-    Response::json(
-        status,
-        format!("{{\"errorMessage\":\"{message}\",\"errorType\":\"{kind}\"}}"),
-    )
+fn respond(sandbox: &Sandbox, exchange: &mut Exchange, id: &str) -> Result<(), Refusal> {
+    let header = |name| exchange.head.header(name).map(str::to_owned);
+    let invocation = header("lambda-runtime-invocation-id");
+    let content_type = header("content-type").filter(|text| !text.is_empty());
+    let content_type = content_type.as_deref().unwrap_or("application/json");
+    match header("lambda-runtime-function-response-mode").as_deref() {
+        None => match exchange.body.whole(PAYLOAD_LIMIT) {
+            Ok(body) => {
+                sandbox.begin(id, invocation.as_deref(), content_type)?;
+                sandbox.piece(id, body)?;
+                sandbox.end(id, None, Outcome::Complete)
+            }
+            Err(Broken::TooLong(_)) => {
+                sandbox.end(id, invocation.as_deref(), Outcome::TooLarge)?;
+                Err(Refusal::too_large())
+            }
+            Err(other) => Err(broken(other)),
+        },
+        Some("streaming") => {
+            sandbox.begin(id, invocation.as_deref(), content_type)?;
+            stream(sandbox, exchange, id)
+        }
+        Some(_) => {
+            let message = "Invalid function response mode";
+            let body = error_body(message, "Runtime.InvalidResponseModeHeader").into_bytes();
+            sandbox.end(id, invocation.as_deref(), Outcome::Error(body))?;
+            Err(Refusal::new(400, "InvalidFunctionResponseMode", message))
+        }
+    }
+}
+
+/// A response that is passed on as it comes. A runtime that fails on the way says so behind the last chunk.
+fn stream(sandbox: &Sandbox, exchange: &mut Exchange, id: &str) -> Result<(), Refusal> {
+    loop {
+        match exchange.body.piece() {
+            Ok(Some(bytes)) => match sandbox.piece(id, bytes) {
+                Ok(()) => {}
+                Err(refusal) if refusal == Refusal::too_large() => {
+                    // The rest is read, so that the runtime gets to hear why nobody wants it.
+                    let _ = exchange.body.whole(0);
+                    sandbox.end(id, None, Outcome::TooLarge)?;
+                    return Err(refusal);
+                }
+                Err(refusal) => return Err(refusal),
+            },
+            Ok(None) => break,
+            Err(error) => {
+                let refusal = broken(error);
+                let body = error_body(&refusal.message, "Runtime.TruncatedResponse");
+                let kind = "Runtime.TruncatedResponse".to_owned();
+                sandbox.end(id, None, Outcome::BrokenOff(kind, body.into_bytes()))?;
+                return Err(refusal);
+            }
+        }
+    }
+    let outcome = match exchange.body.trailer("lambda-runtime-function-error-type") {
+        None => Outcome::Complete,
+        Some(kind) => {
+            let body = exchange.body.trailer("lambda-runtime-function-error-body");
+            let body = body.and_then(base64::decode).unwrap_or_default();
+            Outcome::BrokenOff(kind.to_owned(), body)
+        }
+    };
+    sandbox.end(id, None, outcome)
 }

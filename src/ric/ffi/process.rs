@@ -8,6 +8,7 @@ use super::Signal;
 
 unsafe extern "C" {
     fn prctl(option: c_int, ...) -> c_int;
+    fn waitpid(process: c_int, status: *mut c_int, options: c_int) -> c_int;
 }
 
 /// Sets an environment variable. Only before the first thread and the interpreter start.
@@ -21,6 +22,36 @@ pub fn die_with_parent() {
     const PR_SET_PDEATHSIG: c_int = 1;
     // SAFETY: a system call without memory.
     unsafe { prctl(PR_SET_PDEATHSIG, Signal::Terminate as c_ulong) };
+}
+
+/// Descendants whose parents end become children of this process, and not of the system's first one.
+pub fn adopt_orphans() {
+    const PR_SET_CHILD_SUBREAPER: c_int = 36;
+    const YES: c_ulong = 1;
+    // SAFETY: a system call without memory.
+    unsafe { prctl(PR_SET_CHILD_SUBREAPER, YES) };
+}
+
+/// Waits for a child that was adopted and is about to end.
+pub fn reap(process: u32) {
+    if let Ok(process @ 1..) = c_int::try_from(process) {
+        // SAFETY: no status is wanted.
+        unsafe { waitpid(process, std::ptr::null_mut(), 0) };
+    }
+}
+
+/// The command's process is killed when the thread that starts it ends.
+pub fn kill_with_parent(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+
+    let bind = || {
+        const PR_SET_PDEATHSIG: c_int = 1;
+        // SAFETY: a system call without memory.
+        unsafe { prctl(PR_SET_PDEATHSIG, Signal::Kill as c_ulong) };
+        Ok(())
+    };
+    // SAFETY: between fork and exec, only a call that is safe in a signal handler.
+    unsafe { command.pre_exec(bind) };
 }
 
 /// The C program's start.

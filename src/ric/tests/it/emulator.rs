@@ -1,8 +1,11 @@
 //! The emulator: one function, invoked over HTTP.
 
+mod shutdown;
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::Child;
+use std::path::PathBuf;
+use std::process::{Child, Command};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -34,13 +37,13 @@ fn free_address() -> String {
 
 impl Emulator {
     fn start(f: &Function) -> Self {
+        Self::start_with(f, &[&f.program("bootstrap"), "app.handler"])
+    }
+
+    /// With the extensions that [`extension`] has put there, and any runtime.
+    fn start_with(f: &Function, runtime: &[&str]) -> Self {
         let address = free_address();
-        let mut child = f
-            .command(&f.program("aws-lambda-rie"))
-            .args(["--runtime-interface-emulator-address", &address])
-            .args([&f.program("bootstrap"), "app.handler"])
-            .spawn()
-            .unwrap();
+        let mut child = command(f, &address).args(runtime).spawn().unwrap();
         let started = Instant::now();
         while TcpStream::connect(&address).is_err() {
             assert!(
@@ -75,6 +78,49 @@ impl Emulator {
             self.stderr.join().unwrap(),
         )
     }
+}
+
+fn command(f: &Function, address: &str) -> Command {
+    let mut command = f.command(&f.program("aws-lambda-rie"));
+    command
+        .args(["--runtime-interface-emulator-address", address])
+        .arg("--extensions-folder")
+        .arg(f.folder.join("extensions"));
+    command
+}
+
+/// What extensions and functions of these tests share: a client of the APIs, and a journal of what happened in which order.
+const COMMON: &str = r#"
+import http.client, json, os, signal, sys, time
+def note(text):
+    with open("journal", "a") as journal:
+        journal.write(text + "\n")
+def call(method, path, headers={}, body=None):
+    connection = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+    connection.request(method, path, body, headers)
+    answer = connection.getresponse()
+    return answer.status, answer.headers, answer.read().decode()
+def register(name, *events, **headers):
+    status, head, body = call("POST", "/2020-01-01/extension/register",
+        {"Lambda-Extension-Name": name, **headers}, json.dumps({"events": events}))
+    return head["Lambda-Extension-Identifier"] if status == 200 else (status, body)
+def next_event(identifier):
+    return json.loads(call("GET", "/2020-01-01/extension/event/next", {"Lambda-Extension-Identifier": identifier})[2])
+"#;
+
+/// Adds an external extension, a Python program.
+fn extension(f: &Function, name: &str, source: &str) -> PathBuf {
+    let path = f.folder.join("extensions").join(name);
+    let python = f.executable.python.display();
+    host::write(&path, &format!("#!{python}\n{COMMON}\n{source}"));
+    host::make_executable(&path);
+    path
+}
+
+/// What was noted, line by line.
+fn journal(f: &Function) -> Vec<String> {
+    let text = String::from_utf8(host::read(&f.folder.join("journal"))).unwrap();
+    text.lines().map(str::to_owned).collect()
 }
 
 fn request(address: &str, method: &str, path: &str, headers: &str, body: &[u8]) -> Reply {
@@ -297,28 +343,6 @@ fn it_speaks_the_invoke_api() {
     assert!(reply.body.contains("Function.ResponseSizeTooLarge"));
     assert!(emulator.invoke("1").body.starts_with("[1, "));
     assert!(emulator.stop().1.contains("handling async\n"));
-}
-
-#[test]
-fn shutting_down_lets_the_function_close() {
-    let source = "import signal, sys\ndef stop(*_):\n    print('closed')\n    sys.exit(0)\n\
-        signal.signal(signal.SIGTERM, stop)\ndef handler(event, context): pass\n";
-    let Some(f) = function(source) else { return };
-    let emulator = Emulator::start(&f);
-    emulator.invoke("1");
-    let (code, stdout, _) = emulator.stop();
-    assert_eq!((code, stdout.lines().last()), (Some(0), Some("closed")));
-}
-
-#[test]
-fn shutting_down_does_not_wait_for_ever() {
-    let source = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ndef handler(event, context): pass\n";
-    let Some(f) = function(source) else { return };
-    let emulator = Emulator::start(&f);
-    emulator.invoke("1");
-    let before = Instant::now();
-    assert_eq!(emulator.stop().0, Some(0));
-    assert!((1..10).contains(&before.elapsed().as_secs()));
 }
 
 #[test]
