@@ -83,7 +83,7 @@ impl Connection {
         }
     }
 
-    /// Reads once. None: the message is not complete yet.
+    /// Reads once. None: the message is not complete yet. A malformed one is an error of the kind `InvalidData`.
     pub fn receive(&mut self) -> io::Result<Option<Message>> {
         if let Some(message) = self.early.take() {
             return Ok(Some(message));
@@ -95,7 +95,7 @@ impl Connection {
         let message = self
             .reader
             .take()
-            .map_err(|error| io::Error::other(error.to_string()))?;
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
         if message.is_none() && !more {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

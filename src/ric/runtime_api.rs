@@ -202,7 +202,11 @@ impl Client {
                 Ok(Some(message))
             }
             Ok(None) => Ok(None),
-            Err(_) if connection.reused && connection.is_quiet() => {
+            Err(error)
+                if connection.reused
+                    && connection.is_quiet()
+                    && error.kind() != io::ErrorKind::InvalidData =>
+            {
                 self.connection = None;
                 self.send(body)?;
                 Ok(None)

@@ -71,6 +71,8 @@ pub struct Reader {
     /// Where the system puts bytes; kept, because making it zero each time would cost more than the copy.
     buffer: Vec<u8>,
     raw: Vec<u8>,
+    /// So many bytes of `raw` are known not to hold the end of the head.
+    scanned: usize,
     head: Head,
     framing: Framing,
     body: Vec<u8>,
@@ -87,6 +89,7 @@ impl Reader {
             body_limit,
             buffer: Vec::new(),
             raw: Vec::new(),
+            scanned: 0,
             head: Head::default(),
             framing: Framing::Head,
             body: Vec::new(),
@@ -182,13 +185,17 @@ impl Reader {
                 .take_while(|byte| matches!(byte, b'\r' | b'\n'))
                 .count();
             self.raw.drain(..blank);
-            let Some(end) = head::end(&self.raw) else {
+            // The last bytes may belong to the end, the ones before them do not.
+            let known = self.scanned.min(self.raw.len()).saturating_sub(3);
+            let Some(end) = head::end(&self.raw[known..]).map(|end| known + end) else {
+                self.scanned = self.raw.len();
                 return if self.raw.len() > self.head_limit {
                     Err(Malformed::HeadTooLong)
                 } else {
                     Ok(false)
                 };
             };
+            self.scanned = 0;
             if end > self.head_limit {
                 return Err(Malformed::HeadTooLong);
             }
@@ -217,6 +224,10 @@ impl Reader {
                 .next()
                 .is_some_and(|last| last.trim().eq_ignore_ascii_case("chunked"))
         };
+        if self.side == Side::Response && matches!(self.head.status(), Some(204 | 304)) {
+            // Without a body, whatever their headers say.
+            return Ok(Framing::Length(0));
+        }
         match (
             self.head.header("transfer-encoding"),
             self.head.header("content-length"),
@@ -237,7 +248,6 @@ impl Reader {
                 Ok(Framing::Length(first))
             }
             (None, None) if self.side == Side::Request => Ok(Framing::Length(0)),
-            (None, None) if matches!(self.head.status(), Some(204 | 304)) => Ok(Framing::Length(0)),
             (None, None) => Ok(Framing::UntilEnd),
         }
     }
@@ -346,7 +356,7 @@ mod tests {
         let text = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc\
             HTTP/1.1 100 Continue\r\n\r\n\
             HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\nTrailer: t\r\n\r\n\
-            HTTP/1.1 204 No Content\r\n\r\n\
+            HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\n\
             \r\nHTTP/1.1 500 Bad\nContent-Length:  0 \n\n\
             HTTP/1.0 200 OK\r\n\r\nup to the end";
         let expected = ["abc", "hello", "", "", "up to the end"];

@@ -53,6 +53,8 @@ pub struct Event {
     pub message: Vec<u8>,
     /// Whether the connection is closed behind it.
     pub closes: bool,
+    /// Whether it is sent byte by byte.
+    pub slow: bool,
 }
 
 #[derive(Default)]
@@ -70,6 +72,8 @@ pub struct Behaviour {
     pub post: Vec<u8>,
     /// Every connection is closed after a post has been answered, without a word about it.
     pub closes: bool,
+    /// The answer to a post comes before its body is read, and the connection is closed behind it.
+    pub refuses: bool,
     /// A connection is closed in the middle of a request after so many chunks.
     pub chunk_limit: Option<usize>,
 }
@@ -116,9 +120,17 @@ impl FakeApi {
         };
         let mut raw = Vec::new();
         loop {
-            let Some((head, body)) = read_request(&mut stream, &mut raw)? else {
+            let Some((head, length)) = read_head(&mut stream, &mut raw)? else {
                 return Ok(());
             };
+            if self.behaviour.refuses && head.starts_with("POST") {
+                stream.write_all(&self.behaviour.post)?;
+                return Ok(());
+            }
+            while raw.len() < length {
+                more(&mut stream, &mut raw)?;
+            }
+            let body = raw.drain(..length).collect();
             let head = head.replace(&self.address, "HOST");
             let request = Request {
                 connection,
@@ -151,7 +163,15 @@ impl FakeApi {
                 }
             } else if let Some(event) = state.events.pop_front() {
                 drop(state);
-                stream.write_all(&event.message)?;
+                for part in event
+                    .message
+                    .chunks(if event.slow { 1 } else { usize::MAX })
+                {
+                    stream.write_all(part)?;
+                    if event.slow {
+                        thread::sleep(Duration::from_millis(1));
+                    }
+                }
                 if event.closes {
                     return Ok(());
                 }
@@ -257,10 +277,8 @@ fn read_until(stream: &mut TcpStream, raw: &mut Vec<u8>, end: &[u8]) -> io::Resu
     }
 }
 
-fn read_request(
-    stream: &mut TcpStream,
-    raw: &mut Vec<u8>,
-) -> io::Result<Option<(String, Vec<u8>)>> {
+/// The head of a request and the length of its body.
+fn read_head(stream: &mut TcpStream, raw: &mut Vec<u8>) -> io::Result<Option<(String, usize)>> {
     let head = match read_until(stream, raw, b"\r\n\r\n") {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
         head => String::from_utf8_lossy(&head?).into_owned(),
@@ -270,10 +288,5 @@ fn read_request(
         name.eq_ignore_ascii_case("content-length")
             .then(|| value.parse::<usize>().unwrap())
     });
-    let length = length.unwrap_or(0);
-    while raw.len() < length {
-        more(stream, raw)?;
-    }
-    let body = raw.drain(..length).collect();
-    Ok(Some((head, body)))
+    Ok(Some((head, length.unwrap_or(0))))
 }

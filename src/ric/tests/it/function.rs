@@ -96,6 +96,7 @@ pub fn function(source: &str) -> Option<Function> {
         behaviour: Behaviour {
             post: Vec::new(),
             closes: false,
+            refuses: false,
             chunk_limit: None,
         },
         frames: false,
@@ -153,7 +154,17 @@ impl Function {
     }
 
     fn push(mut self, message: Vec<u8>, closes: bool) -> Self {
-        self.events.push(Event { message, closes });
+        self.events.push(Event {
+            message,
+            closes,
+            slow: false,
+        });
+        self
+    }
+
+    /// The last answer to `next` comes byte by byte.
+    pub fn slowly(mut self) -> Self {
+        self.events.last_mut().unwrap().slow = true;
         self
     }
 
@@ -174,6 +185,13 @@ impl Function {
     pub fn raw_post(mut self, message: &str) -> Self {
         self.behaviour.post = message.as_bytes().to_vec();
         self
+    }
+
+    /// Posts are answered with this, byte for byte, before their bodies are read.
+    pub fn refusing(self, message: &str) -> Self {
+        let mut function = self.raw_post(message);
+        function.behaviour.refuses = true;
+        function
     }
 
     /// Connections are closed in the middle of a request after so many chunks.

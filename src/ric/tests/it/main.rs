@@ -16,6 +16,7 @@ mod host;
 mod invocation;
 mod json;
 mod logging;
+mod malformed;
 mod signals;
 mod snapshot;
 mod streaming;
