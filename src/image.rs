@@ -88,7 +88,16 @@ impl Contents<'_> {
         } else {
             "-fallback"
         };
-        format!("{}{suffix}", minor_of(self.python))
+        format!(
+            "{}{}{suffix}",
+            minor_of(self.python),
+            self.recipe.python.variant()
+        )
+    }
+
+    /// The folder of its layout: `python3.13`, `python3.13-freethreaded`.
+    pub fn name(&self) -> String {
+        format!("{}{}", self.recipe.name, self.recipe.python.variant())
     }
 
     fn labels(&self) -> Vec<(String, String)> {

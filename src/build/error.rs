@@ -9,7 +9,7 @@ use super::base::BaseFault;
 use crate::arch::UnknownArch;
 use crate::inputs::{FetchError, StoreError, UnpackError};
 use crate::process::ProcessError;
-use crate::recipe::{FreeThreading, Jit};
+use crate::recipe::Jit;
 
 /// A build that cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -49,10 +49,8 @@ pub enum BuildError {
         arch: crate::arch::Arch,
     },
     /// A feature that this program does not build.
-    #[error(
-        "{0} cannot be built: this version of imgbuild builds neither the JIT nor free threading"
-    )]
-    Feature(Feature),
+    #[error("python.jit={0} cannot be built: this version of imgbuild does not build the JIT")]
+    Jit(Jit),
     /// A library without a build script.
     #[error("the lock names a C library {0:?} that has no build script")]
     Library(String),
@@ -110,7 +108,7 @@ impl BuildError {
             ),
             Self::NoBase { second, .. } => second.hint(),
             Self::NotLocked { .. } => Some("run `imgbuild lock` again".to_owned()),
-            Self::Feature(_) => Some("set both to disabled".to_owned()),
+            Self::Jit(_) => Some("set it to disabled".to_owned()),
             Self::Cross { host, .. } => Some(format!("leave out --arch, or give --arch {host}")),
             Self::Library(_) => Some("run `imgbuild lock` again".to_owned()),
             Self::Vanished(_) => Some("run the same command again".to_owned()),
@@ -138,24 +136,6 @@ fn sandbox_hint(said: &str) -> String {
          --security-opt seccomp=unconfined for a container"
     };
     format!("build scripts run in a sandbox, which this machine refuses; {advice}")
-}
-
-/// What a recipe switches on.
-#[derive(Clone, Copy, Debug)]
-pub struct Feature {
-    /// `python.jit`.
-    pub jit: Jit,
-    /// `python.free_threading`.
-    pub free_threading: FreeThreading,
-}
-
-impl std::fmt::Display for Feature {
-    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        match self.jit {
-            Jit::Disabled => write!(f, "python.free_threading={}", self.free_threading),
-            jit => write!(f, "python.jit={jit}"),
-        }
-    }
 }
 
 /// The places that were asked, as the error's cause lists them.

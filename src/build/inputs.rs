@@ -18,8 +18,8 @@ pub struct Inputs {
     pub cpython: Fetched,
     /// The C libraries' sources, in the lock's order.
     pub libraries: Vec<Fetched>,
-    /// pip's wheel.
-    pub pip: Fetched,
+    /// The wheels of pip and, where a Python has it from the start, setuptools.
+    pub installers: Vec<Fetched>,
     /// The SDK's wheels.
     pub sdk: Vec<Fetched>,
     /// The operating system.
@@ -72,8 +72,9 @@ impl Inputs {
             what: "compiler".to_owned(),
             arch: host,
         })?;
-        let mut wanted: Vec<Input> = vec![compiler.clone(), lock.cpython.clone(), lock.pip.clone()];
-        wanted.extend(lock.libraries.iter().chain(&lock.sdk).cloned());
+        let mut wanted: Vec<Input> = vec![compiler.clone(), lock.cpython.clone()];
+        wanted.extend(lock.libraries.iter().cloned());
+        wanted.extend(lock.installers.iter().chain(&lock.sdk).cloned());
         let (files, base) = std::thread::scope(|scope| {
             let base = scope.spawn(|| BaseInputs::fetch(lock, arch, fetcher, fallbacks));
             (fetcher.fetch_all(&wanted), base.join())
@@ -82,16 +83,18 @@ impl Inputs {
         let (base, base_fallback) =
             base.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let mut next = || files.next().expect("one file per input");
-        let (toolchain, cpython, pip) = (next(), next(), next());
-        let libraries: Vec<Fetched> = lock.libraries.iter().map(|_| next()).collect();
-        let sdk: Vec<Fetched> = lock.sdk.iter().map(|_| next()).collect();
-        let versions = wanted.iter().zip(
-            [&toolchain, &cpython, &pip]
-                .into_iter()
-                .chain(&libraries)
-                .chain(&sdk),
-        );
-        let mut fallbacks: Vec<Fallback> = versions
+        let (toolchain, cpython) = (next(), next());
+        let mut many =
+            |inputs: &[Input]| -> Vec<Fetched> { inputs.iter().map(|_| next()).collect() };
+        let libraries = many(&lock.libraries);
+        let installers = many(&lock.installers);
+        let sdk = many(&lock.sdk);
+        let all = [&toolchain, &cpython]
+            .into_iter()
+            .chain(libraries.iter().chain(&installers).chain(&sdk));
+        let mut fallbacks: Vec<Fallback> = wanted
+            .iter()
+            .zip(all)
             .filter(|(_, fetched)| fetched.fallback)
             .map(|(input, fetched)| Fallback {
                 input: input.name.clone(),
@@ -104,7 +107,7 @@ impl Inputs {
             toolchain,
             cpython,
             libraries,
-            pip,
+            installers,
             sdk,
             base,
             fallbacks,

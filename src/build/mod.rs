@@ -13,7 +13,7 @@ mod toolchain;
 mod workshop;
 
 pub use base::{Base, BaseFault};
-pub use error::{BuildError, Feature};
+pub use error::BuildError;
 pub use inputs::{Fallback, Inputs};
 pub use pipeline::{Parts, check, run};
 pub use sandbox::{PROGRAM as SANDBOX_PROGRAM, Sandbox};

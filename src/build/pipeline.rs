@@ -5,13 +5,13 @@ use std::thread;
 
 use oci::{Digest, Entry, ImagePath};
 
+use super::BuildError;
 use super::inputs::Inputs;
 use super::rust::{self, Rust};
 use super::scripts;
 use super::step::{File, Step, View};
 use super::toolchain::Toolchain;
 use super::workshop::Workshop;
-use super::{BuildError, Feature};
 use crate::arch::Arch;
 use crate::inputs::{Fetched, Origin};
 use crate::recipe::{FreeThreading, Jit, Python, minor_of};
@@ -24,7 +24,7 @@ const PREFIX: &str = "/var/lang";
 pub struct Parts {
     /// The interpreter's library; its `tree` folder is the root of the file system.
     pub cpython: Digest,
-    /// pip, from the root of the file system.
+    /// pip and its like, from the root of the file system.
     pub pip: Digest,
     /// boto3 and what it needs, from the root of the file system.
     pub sdk: Digest,
@@ -34,13 +34,10 @@ pub struct Parts {
 
 /// Refuses the features of a recipe that this program does not build.
 pub fn check(python: &Python) -> Result<(), BuildError> {
-    if python.jit == Jit::Disabled && python.free_threading == FreeThreading::Disabled {
-        return Ok(());
+    match python.jit {
+        Jit::Disabled => Ok(()),
+        jit => Err(BuildError::Jit(jit)),
     }
-    Err(BuildError::Feature(Feature {
-        jit: python.jit,
-        free_threading: python.free_threading,
-    }))
 }
 
 /// Runs every step that has not been run before, independent ones side by side.
@@ -59,20 +56,15 @@ pub fn run(
         let ric = scope.spawn(|| ric(&rust, workshop));
         let libraries = libraries(&inputs.libraries, &toolchain, workshop)?;
         let cpython = cpython(python, &inputs.cpython, libraries, &toolchain, workshop)?;
-        let pip = scope.spawn(move || {
-            wheels(
-                "pip",
-                std::slice::from_ref(&inputs.pip),
-                cpython,
-                version,
-                workshop,
-            )
-        });
-        let sdk = scope.spawn(move || wheels("sdk", &inputs.sdk, cpython, version, workshop));
+        let install =
+            move |title, files, folder| wheels(title, files, folder, cpython, version, workshop);
+        let pip = scope.spawn(move || install("pip", &inputs.installers, None));
+        let folder = python.series().sdk_in_runtime.then_some("/var/runtime");
+        let sdk = scope.spawn(move || install("sdk", &inputs.sdk, folder));
         let files = scope.spawn(move || runtime_files(cpython, version, workshop));
         let ric = join(ric)?;
         let executable = link(cpython, ric, version, &toolchain, workshop)?;
-        let runtime = runtime(executable, join(files)?, version, workshop)?;
+        let runtime = runtime(python, executable, join(files)?, version, workshop)?;
         Ok(Parts {
             cpython,
             pip: join(pip)?,
@@ -151,13 +143,21 @@ fn cpython(
     workshop: &Workshop,
 ) -> Result<Digest, BuildError> {
     let version = &source.artifact.version;
+    let series = python.series();
     let mut environment = environment(version, toolchain);
     environment.insert("JIT", python.jit.to_string());
     environment.insert("FREE_THREADING", python.free_threading.to_string());
+    environment.insert("CONFIGURE", series.configure.join(" "));
+    environment.insert("MODULES", series.all_modules().join(" "));
+    let setup = (!series.modules_of_configure).then(|| File::Text(scripts::static_setup()));
     let step = Step {
         title: format!("cpython {version}"),
         script: "cpython.sh",
         source: Some(source),
+        files: setup
+            .map(|text| ("setup".to_owned(), text))
+            .into_iter()
+            .collect(),
         dependencies: libraries,
         tools: vec![toolchain.tool()],
         environment,
@@ -166,10 +166,11 @@ fn cpython(
     step.output(workshop)
 }
 
-/// Installs wheels with the image's own interpreter.
+/// Installs wheels with the image's own interpreter, into a folder of their own or into site-packages.
 fn wheels(
     title: &str,
     wheels: &[Fetched],
+    folder: Option<&str>,
     cpython: Digest,
     version: &str,
     workshop: &Workshop,
@@ -177,6 +178,7 @@ fn wheels(
     let environment = BTreeMap::from([
         ("PREFIX", PREFIX.to_owned()),
         ("VERSION", version.to_owned()),
+        ("FOLDER", folder.unwrap_or_default().to_owned()),
     ]);
     let step = Step {
         title: format!("{title} for cpython {version}"),
@@ -277,13 +279,15 @@ fn runtime_files(
 
 /// Puts the executable, its names and the runtime's files where the image has them.
 fn runtime(
+    features: &Python,
     executable: Digest,
     files: Digest,
     version: &str,
     workshop: &Workshop,
 ) -> Result<Digest, BuildError> {
     let minor = minor_of(version);
-    let key = ("runtime 1", executable, files, &minor);
+    let free_threading = features.free_threading == FreeThreading::Enabled;
+    let key = ("runtime 2", executable, files, &minor, free_threading);
     let key = Digest::of(&serde_json::to_vec(&key).expect("a key is plain data"));
     workshop.once(&key, "runtime", || {
         let mut tree = workshop.tree(&files)?;
@@ -305,6 +309,11 @@ fn runtime(
         ];
         for (name, target) in links {
             tree.insert(path(name), Entry::symlink(target))?;
+        }
+        if free_threading {
+            // The name that CPython gives this build, and that its own scripts ask for.
+            let name = path(&format!("{python}t"));
+            tree.insert(name, Entry::symlink(format!("python{minor}")))?;
         }
         for folder in ["var/task", "opt"] {
             tree.insert(path(folder), Entry::dir(0o755))?;

@@ -30,6 +30,14 @@ pub fn library(name: &str) -> Result<&'static str, BuildError> {
         .ok_or_else(|| BuildError::Library(name.to_owned()))
 }
 
+/// Which modules are linked in and how, for the series whose configure cannot say it.
+pub fn static_setup() -> &'static str {
+    SCRIPTS
+        .get_file("setup/static")
+        .and_then(|file| file.contents_utf8())
+        .expect("the list lies beside the scripts")
+}
+
 /// What names a script's text.
 pub fn digest(name: &str) -> Digest {
     Digest::of(text(name))

@@ -34,8 +34,8 @@ pub struct Lock {
     pub cpython: Input,
     /// The C libraries that are linked into the interpreter.
     pub libraries: Vec<Input>,
-    /// pip's wheel.
-    pub pip: Input,
+    /// pip, and setuptools where a Python has it from the start.
+    pub installers: Vec<Input>,
     /// boto3 and everything it needs.
     pub sdk: Vec<Input>,
     /// The operating system underneath.

@@ -12,21 +12,6 @@ use crate::inputs::{Artifact, DebianPackages, Input, Origin, Reason, Store, pip}
 use crate::process::ProcessError;
 use crate::recipe::{BaseDefinition, Library, LibraryError, Recipe, SchemaError};
 
-/// The C libraries that every interpreter links.
-const LIBRARIES: [&str; 11] = [
-    "bzip2",
-    "expat",
-    "libedit",
-    "libffi",
-    "libuuid",
-    "mpdecimal",
-    "ncurses",
-    "openssl",
-    "sqlite",
-    "xz",
-    "zlib",
-];
-
 /// Makes locks.
 pub struct Resolver<'a> {
     /// Where the definitions lie.
@@ -163,6 +148,12 @@ impl Resolver<'_> {
                 },
             ))
         };
+        let series = recipe.python.series();
+        let installers: &[&str] = if series.setuptools {
+            &["pip", "setuptools"]
+        } else {
+            &["pip"]
+        };
         Ok(Lock {
             compat: COMPAT,
             epoch: self.epoch,
@@ -172,11 +163,15 @@ impl Resolver<'_> {
                 name: "cpython".to_owned(),
                 artifacts,
             },
-            libraries: LIBRARIES
+            libraries: series
+                .all_libraries()
+                .into_iter()
+                .map(input)
+                .collect::<Result<_, _>>()?,
+            installers: installers
                 .iter()
                 .map(|name| input(name))
                 .collect::<Result<_, _>>()?,
-            pip: input("pip")?,
             sdk: sdk(recipe)?,
             base: self.base(&definition, &base.path)?,
             stand_in,

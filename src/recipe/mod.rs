@@ -2,6 +2,7 @@
 
 mod base;
 mod library;
+mod series;
 pub mod yaml;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use serde::Deserialize;
 
 pub use base::{BaseDefinition, Packages, Rootfs};
 pub use library::{Library, LibraryError, Text};
+pub use series::Series;
 pub use yaml::{SchemaError, Version};
 
 /// What to build: one runtime.
@@ -26,8 +28,9 @@ pub struct Recipe {
     pub python: Python,
     /// The AWS SDK.
     pub sdk: Sdk,
-    /// When the runtime ends.
-    pub lifecycle: Lifecycle,
+    /// When the runtime ends; a preview has no dates yet.
+    #[serde(default)]
+    pub lifecycle: Option<Lifecycle>,
 }
 
 /// The interpreter of a recipe.
@@ -106,9 +109,9 @@ impl Recipe {
                 "give all three numbers, as in \"3.13.16\"",
             );
         };
-        if major != 3 || minor < 10 {
+        if Series::of(&recipe.python.version.0).is_none() {
             let message = format!("Python {major}.{minor} is not a runtime that can be built");
-            return refuse("python.version", message, "use 3.10 or later");
+            return refuse("python.version", message, "use 3.10 to 3.15");
         }
         let jit = recipe.python.jit != Jit::Disabled;
         let free_threading = recipe.python.free_threading == FreeThreading::Enabled;
@@ -128,9 +131,9 @@ impl Recipe {
                 return refuse(key, message, "set it to disabled");
             }
         }
-        let lifecycle = recipe.lifecycle;
-        if lifecycle.deprecation > lifecycle.block_create
-            || lifecycle.block_create > lifecycle.block_update
+        if let Some(lifecycle) = recipe.lifecycle
+            && (lifecycle.deprecation > lifecycle.block_create
+                || lifecycle.block_create > lifecycle.block_update)
         {
             let message = "the lifecycle's dates are not in order".to_owned();
             return refuse(
@@ -152,9 +155,24 @@ impl Python {
         Some(release)
     }
 
+    /// What its series needs.
+    pub fn series(&self) -> &'static Series {
+        Series::of(&self.version.0).expect("a recipe of another series is refused")
+    }
+
     /// `3.13`.
     pub fn minor(&self) -> String {
         minor_of(&self.version.0)
+    }
+
+    /// What the image's name and tag say of the features that are not off: `-jit`, `-freethreaded`, or nothing.
+    pub fn variant(&self) -> &'static str {
+        match (self.jit, self.free_threading) {
+            (_, FreeThreading::Enabled) => "-freethreaded",
+            (Jit::Available, _) => "-jit",
+            (Jit::Enabled, _) => "-jit-enabled",
+            (Jit::Disabled, _) => "",
+        }
     }
 
     /// The features that are not off, as `imgbuild list` and the labels show them.
@@ -282,9 +300,8 @@ mod tests {
 
     #[test]
     fn the_status_follows_the_dates() {
-        let lifecycle = Recipe::parse(Path::new("r.yaml"), GOOD, &[])
-            .unwrap()
-            .lifecycle;
+        let recipe = Recipe::parse(Path::new("r.yaml"), GOOD, &[]).unwrap();
+        let lifecycle = recipe.lifecycle.unwrap();
         let on = |text: &str| lifecycle.status(text.parse().unwrap());
         assert_eq!(
             [on("2029-06-29"), on("2029-06-30")],

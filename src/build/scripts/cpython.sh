@@ -2,7 +2,8 @@
 # CPython → out/tree   what the image gets, under $PREFIX, all but bin/python3.X
 #           out/link   what link.sh makes bin/python3.X from: objects, libraries and the linker's arguments
 #           out/host   python3.X without the runtime interface client, to compile bytecode with and to ask questions
-# In: a release tarball; /imgbuild/deps: the C libraries; JIT=disabled|available|enabled, FREE_THREADING=disabled|enabled.
+# In: a release tarball; /imgbuild/deps: the C libraries; JIT=disabled|available|enabled, FREE_THREADING=disabled|enabled;
+#     of the series: CONFIGURE, more arguments; MODULES, what has to be built in; /imgbuild/files/setup, if configure cannot.
 set -eu
 
 out=/imgbuild/out
@@ -17,6 +18,10 @@ case $FREE_THREADING in
 disabled) gil=enable abi=$series ;;
 enabled) gil=disable abi=${series}t ;;
 esac
+features="--enable-experimental-jit=$jit --$gil-gil"
+case $series in
+3.10 | 3.11 | 3.12) features= ;;
+esac
 
 # --- configure -------------------------------------------------------------------------------------------------------------------
 
@@ -25,17 +30,28 @@ export ac_cv_file__dev_ptmx=yes ac_cv_file__dev_ptc=no ac_cv_buggy_getaddrinfo=n
     ac_cv_posix_semaphores_enabled=yes ac_cv_broken_sem_getvalue=no ac_cv_aligned_required=no
 # pkg-config would find the host's libraries; a python of the host would hide that a generated file is missing.
 export PKG_CONFIG=false PYTHON_FOR_REGEN=false
+# glibc before 2.30 waits for a semaphore by the wall clock only, and a clock that is set back would hang a thread; without
+# semaphores CPython's locks are condition variables, which wait by the monotonic clock.
+case $GLIBC in
+2.2?) export ac_cv_func_sem_timedwait=no ac_cv_func_sem_clockwait=no ;;
+esac
 # Every module is part of the interpreter: an import costs no search for a file and no dlopen.
 export MODULE_BUILDTYPE=static
-# GUI, GPL and NIS libraries have no place in a function; dbm keeps its back ends dbm.sqlite3 and dbm.dumb.
-printf '*disabled*\n_tkinter _gdbm _dbm nis\n' >Modules/Setup.local
+if [ -e /imgbuild/files/setup ]; then
+    sed -n "s/^@$series@//p; /^[@#]/!p" /imgbuild/files/setup >Modules/Setup.local
+    # Only later ones have a switch that says where an internal header may be used.
+    [ "$series" != 3.10 ] || sed -i '/^[_a-z]/s,$, -DPy_BUILD_CORE_BUILTIN -I$(srcdir)/Include/internal,' Modules/Setup.local
+fi
+# GUI, GPL, NIS and sound libraries have no place in a function, nor has a crypt that the compiler has no library for; dbm
+# keeps its back ends dbm.sqlite3 and dbm.dumb.
+printf '*disabled*\n_tkinter _gdbm _dbm nis _crypt ossaudiodev\n' >>Modules/Setup.local
 # What static libraries need beside themselves, which only pkg-config or a shared library would know.
 export LIBEDIT_CFLAGS= LIBEDIT_LIBS='-ledit -lncursesw' CURSES_CFLAGS= CURSES_LIBS=-lncursesw PANEL_CFLAGS= \
-    PANEL_LIBS='-lpanelw -lncursesw' LIBSQLITE3_CFLAGS= LIBSQLITE3_LIBS='-lsqlite3 -lm'
+    PANEL_LIBS='-lpanelw -lncursesw' LIBSQLITE3_CFLAGS= LIBSQLITE3_LIBS='-lsqlite3 -lm' LIBZSTD_CFLAGS= LIBZSTD_LIBS=-lzstd
 
 ./configure --build="$TARGET" --host="$TARGET" --prefix="$PREFIX" --enable-shared --enable-ipv6 --disable-test-modules \
     --without-ensurepip --with-system-expat --with-system-libmpdec --with-openssl=$deps --with-readline=editline --with-dbmliborder= \
-    --enable-loadable-sqlite-extensions --enable-experimental-jit=$jit --$gil-gil \
+    --enable-loadable-sqlite-extensions $features $CONFIGURE \
     CC=clang CXX=clang++ AR=llvm-ar RANLIB=llvm-ranlib CPPFLAGS=-I$deps/include LDFLAGS=-L$deps/lib OPT='-fwrapv -O3 -Wall'
 
 # --- build -----------------------------------------------------------------------------------------------------------------------
@@ -83,6 +99,14 @@ cp libpython$abi.so.1.0 libpython3.so $out/tree$PREFIX/lib/
 
 cd $out/tree$PREFIX
 library=lib/python$abi
+if [ ! -e bin/pydoc$series ]; then
+    # Earlier ones install their commands with distutils, and their shared modules, of which there is none.
+    for command in pydoc 2to3; do
+        sed "1s,.*,#!$PREFIX/bin/python$series," /imgbuild/src/Tools/scripts/$command* >bin/$command-$series
+        chmod 755 bin/$command-$series
+    done
+    mv bin/pydoc-$series bin/pydoc$series
+fi
 ln -s libpython$abi.so.1.0 lib/libpython$abi.so
 ln -s python$abi-config bin/python3-config
 ln -s pydoc$series bin/pydoc3
@@ -90,13 +114,25 @@ ln -s python-$abi.pc lib/pkgconfig/python3.pc
 ln -s python-$abi-embed.pc lib/pkgconfig/python3-embed.pc
 # Python warns at each start when this folder of shared modules is not there.
 mkdir -p $library/lib-dynload $library/site-packages
-rm -r bin/idle$series $library/idlelib $library/tkinter $library/turtledemo $library/turtle.py
+rm -rf bin/idle$series
+rm -r $library/idlelib $library/tkinter $library/turtledemo $library/turtle.py
 rm $library/config-*/libpython*.a $library/config-*/python.o
 mkdir -p share/licenses
 cp -r $deps/licenses/. share/licenses/
 
 # Whoever builds an extension in a child image has gcc, not our compiler, and none of our folders.
-described="$library/_sysconfigdata_*.py $library/config-*/Makefile $library/config-*/python-config.py lib/pkgconfig/*.pc bin/python$abi-config"
+described="$library/_sysconfig*_*linux* $library/config-*/Makefile $library/config-*/python-config.py lib/pkgconfig/*.pc bin/python$abi-config"
+# One line for each variable, however long, so that the ones about profiles can go.
+python - $library/_sysconfigdata_*.py <<'LINES'
+import sys
+
+described = {}
+exec(open(sys.argv[1]).read(), described)
+variables = described["build_time_vars"].items()
+lines = "".join(f" {name!r}: {value!r},\n" for name, value in sorted(variables))
+with open(sys.argv[1], "w") as file:
+    file.write(f"# system configuration generated and used by the sysconfig module\nbuild_time_vars = {{\n{lines}}}\n")
+LINES
 sed -i -e 's/clang++/g++/g; s/\<clang\>/gcc/g; s/llvm-ar/ar/g; s/llvm-ranlib/ranlib/g' \
     -e "s, *-[IL]$deps/[a-z]*,,g; s,'--with-openssl=[^']*',,; s,LD_LIBRARY_PATH=/imgbuild/src,,; s,/imgbuild/src,/usr/src/python,g" \
     -e '/^ *.\{0,1\}\(PGO_PROF_[A-Z]*\|LLVM_PROF_[A-Z]*\)/d' $described
@@ -113,24 +149,12 @@ python -m compileall -q -j1 --invalidation-mode unchecked-hash -s $out/tree -p /
 chmod -R u=rwX,go=rX $out/tree
 
 # The modules that are part of the interpreter, exactly: one that configure silently gave up on is a broken function later.
-python - "$series" "$JIT" "$FREE_THREADING" <<'CHECK'
+python - "$series" "$JIT" "$FREE_THREADING" "$MODULES" <<'CHECK'
 import os, sys, sysconfig
 
-series, jit, free_threading = sys.argv[1:]
-modules = {
-    "3.13": """
-        _abc _ast _asyncio _bisect _blake2 _bz2 _codecs _codecs_cn _codecs_hk _codecs_iso2022 _codecs_jp _codecs_kr _codecs_tw
-        _collections _contextvars _csv _ctypes _curses _curses_panel _datetime _decimal _elementtree _functools _hashlib _heapq _imp
-        _interpchannels _interpqueues _interpreters _io _json _locale _lsprof _lzma _md5 _multibytecodec _multiprocessing _opcode
-        _operator _pickle _posixshmem _posixsubprocess _queue _random _sha1 _sha2 _sha3 _signal _socket _sqlite3 _sre _ssl _stat
-        _statistics _string _struct _suggestions _symtable _sysconfig _thread _tokenize _tracemalloc _typing _uuid _warnings _weakref
-        _zoneinfo array atexit binascii builtins cmath errno faulthandler fcntl gc grp itertools marshal math mmap posix pwd pyexpat
-        readline resource select sys syslog termios time unicodedata zlib""",
-}
-if series not in modules:
-    sys.exit(f"cpython.sh: no list of the modules that CPython {series} must have")
+series, jit, free_threading, modules = sys.argv[1:]
 failures = []
-wanted, found = set(modules[series].split()), set(sys.builtin_module_names)
+wanted, found = set(modules.split()), set(sys.builtin_module_names)
 if wanted != found:
     failures.append(f"modules missing: {sorted(wanted - found)}, modules not expected: {sorted(found - wanted)}")
 shared = os.listdir(f"{sys.prefix}/lib/python{series}{sys.abiflags}/lib-dynload")
@@ -145,13 +169,16 @@ def check(what, ok):
 
 variable = sysconfig.get_config_var
 check("free threading is not what the recipe says", bool(variable("Py_GIL_DISABLED")) == (free_threading == "enabled"))
+check("the lock is not what free threading says", getattr(sys, "_is_gil_enabled", lambda: True)() == (free_threading == "disabled"))
 check("the JIT is not what the recipe says", ("_Py_JIT" in variable("PY_CORE_CFLAGS")) == (jit != "disabled"))
+if hasattr(sys, "_jit"):
+    check("the JIT does not say what the recipe says", (sys._jit.is_available(), sys._jit.is_enabled()) == (jit != "disabled", jit == "enabled"))
 check(f"sysconfig names the compiler {variable('CC')}", variable("CC") == "gcc" and variable("LDSHARED") == "gcc -shared")
 check(f"extension suffix {variable('EXT_SUFFIX')}", variable("EXT_SUFFIX") == f".{variable('SOABI')}.so" and variable("MULTIARCH") in variable("SOABI"))
 check("OpenSSL looks for certificates elsewhere", ssl.get_default_verify_paths().openssl_cafile == "/etc/pki/tls/cert.pem")
 check("libffi does not call back", ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)(lambda n: n + 1)(1) == 2)
 check("liblzma lacks SHA-256", lzma.is_check_supported(lzma.CHECK_SHA256))
-check("readline is not libedit", readline.backend == "editline")
+check("readline is not libedit", getattr(readline, "backend", None) == "editline" or "libedit" in readline.__doc__)
 check("no uuid from the library", variable("HAVE_UUID_GENERATE_TIME_SAFE") == 1)
 check("the C decimal is not in use", decimal.__libmpdec_version__ and decimal.Decimal("1.1") + 1 == decimal.Decimal("2.1"))
 check("string hashing is not siphash", sys.hash_info.algorithm.startswith("siphash"))

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Wheels → out$PREFIX: their packages in site-packages with bytecode, their commands in bin.
+# Wheels → out$PREFIX: their packages in site-packages with bytecode, their commands in bin; or all of it → out$FOLDER.
 # In: /imgbuild/files/*.whl, all that is to be installed, dependencies included; the tree of cpython.sh mounted at $PREFIX;
 #     /imgbuild/host (its out/host); VERSION of CPython.
 # The installer is the pip that CPython carries for ensurepip, so that installing pip itself is nothing special.
@@ -17,12 +17,14 @@ sys.path.insert(0, bundled)
 from pip._internal.cli.main import main
 
 wheels = sorted(glob.glob("/imgbuild/files/*.whl"))
+folder = os.environ["FOLDER"]
+place = [f"--target=/imgbuild/out{folder}"] if folder else ["--root=/imgbuild/out", f"--prefix={sys.prefix}"]
 # By name and version rather than by file: pip would record the file's place as direct_url.json.
 names = ["==".join(os.path.basename(wheel).split("-")[:2]) for wheel in wheels]
 sys.exit(main(["install", "--isolated", "--no-index", "--find-links=/imgbuild/files", "--no-deps", "--no-compile", "--no-cache-dir",
                "--ignore-installed", "--no-warn-script-location", "--disable-pip-version-check", "--root-user-action=ignore",
-               "--root=/imgbuild/out", f"--prefix={sys.prefix}", *names]))
+               *place, *names]))
 INSTALL
 "/imgbuild/host/python$series" -m compileall -q -j1 --invalidation-mode unchecked-hash -s /imgbuild/out -p / \
-    "/imgbuild/out$PREFIX/lib"
+    "/imgbuild/out${FOLDER:-$PREFIX/lib}"
 chmod -R u=rwX,go=rX /imgbuild/out/*

@@ -67,7 +67,7 @@ pub fn run(settings: &Settings, flags: &flags::Build) -> Result<()> {
     };
     let image = contents.assemble(&workshop)?;
 
-    let dir = flags.output.join(&recipe.name);
+    let dir = flags.output.join(contents.name());
     let there = Layout::open(&dir).and_then(|layout| layout.holds(&image, &contents.tag()));
     let unchanged = matches!(there, Ok(true));
     if !unchanged {
@@ -85,7 +85,7 @@ pub fn run(settings: &Settings, flags: &flags::Build) -> Result<()> {
         oci::tarball::write_tarball(
             tarball,
             &image,
-            &format!("{}:{}", recipe.name, contents.tag()),
+            &format!("{}:{}", contents.name(), contents.tag()),
         )?;
     }
     summarise(
@@ -100,11 +100,15 @@ pub fn run(settings: &Settings, flags: &flags::Build) -> Result<()> {
 }
 
 fn warn_about_lifecycle(recipe: &Recipe, progress: &Progress) {
-    let status = recipe.lifecycle.status(jiff::Zoned::now().date());
+    let Some(lifecycle) = recipe.lifecycle else {
+        progress.warn(&format!("{} is a preview of a runtime", recipe.name));
+        return;
+    };
+    let status = lifecycle.status(jiff::Zoned::now().date());
     if status != "supported" {
         progress.warn(&format!(
             "{} is at the end of its life: {status} since {}",
-            recipe.name, recipe.lifecycle.deprecation
+            recipe.name, lifecycle.deprecation
         ));
     }
 }

@@ -2,10 +2,11 @@
 
 use anyhow::Result;
 use jiff::Zoned;
+use jiff::civil::Date;
 
 use crate::cli::flags::Format;
 use crate::cli::settings::Settings;
-use crate::recipe::{BaseDefinition, Recipe};
+use crate::recipe::{BaseDefinition, Lifecycle, Recipe};
 
 /// Prints every recipe with its base, versions, features and lifecycle.
 pub fn run(settings: &Settings) -> Result<()> {
@@ -53,9 +54,14 @@ const HEADER: [&str; 9] = [
     "STATUS",
 ];
 
-fn row(recipe: &Recipe, base: &BaseDefinition, today: jiff::civil::Date) -> [String; HEADER.len()] {
+fn row(recipe: &Recipe, base: &BaseDefinition, today: Date) -> [String; HEADER.len()] {
     let features = recipe.python.features();
-    let lifecycle = &recipe.lifecycle;
+    let date = |date: fn(&Lifecycle) -> Date| {
+        recipe
+            .lifecycle
+            .as_ref()
+            .map_or("-".to_owned(), |lifecycle| date(lifecycle).to_string())
+    };
     [
         recipe.name.clone(),
         base.title.clone(),
@@ -66,14 +72,14 @@ fn row(recipe: &Recipe, base: &BaseDefinition, today: jiff::civil::Date) -> [Str
         } else {
             features.join(" ")
         },
-        lifecycle.deprecation.to_string(),
-        lifecycle.block_create.to_string(),
-        lifecycle.block_update.to_string(),
-        lifecycle.status(today).to_owned(),
+        date(|lifecycle| lifecycle.deprecation),
+        date(|lifecycle| lifecycle.block_create),
+        date(|lifecycle| lifecycle.block_update),
+        status(recipe, today).to_owned(),
     ]
 }
 
-fn json(recipe: &Recipe, base: &BaseDefinition, today: jiff::civil::Date) -> serde_json::Value {
+fn json(recipe: &Recipe, base: &BaseDefinition, today: Date) -> serde_json::Value {
     serde_json::json!({
         "recipe": recipe.name,
         "base": {"name": base.name, "title": base.title, "glibc": base.glibc.0},
@@ -81,9 +87,15 @@ fn json(recipe: &Recipe, base: &BaseDefinition, today: jiff::civil::Date) -> ser
         "boto3": recipe.sdk.boto3.0,
         "jit": recipe.python.jit.to_string(),
         "free_threading": recipe.python.free_threading.to_string(),
-        "deprecation": recipe.lifecycle.deprecation,
-        "block_create": recipe.lifecycle.block_create,
-        "block_update": recipe.lifecycle.block_update,
-        "status": recipe.lifecycle.status(today),
+        "deprecation": recipe.lifecycle.map(|lifecycle| lifecycle.deprecation),
+        "block_create": recipe.lifecycle.map(|lifecycle| lifecycle.block_create),
+        "block_update": recipe.lifecycle.map(|lifecycle| lifecycle.block_update),
+        "status": status(recipe, today),
     })
+}
+
+fn status(recipe: &Recipe, today: Date) -> &'static str {
+    recipe
+        .lifecycle
+        .map_or("preview", |lifecycle| lifecycle.status(today))
 }
