@@ -1,11 +1,14 @@
 //! The command line as it is typed. Nothing is looked up or checked beyond its form.
 
+mod publish;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use oci::registry::Url;
 
 use crate::arch::Arch;
+pub use publish::{Attach, Copy, Inspect, Push};
 
 /// Builds Lambda-ready Python base images without Docker and without root.
 #[derive(Debug, Parser)]
@@ -30,14 +33,22 @@ pub struct Flags {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Attach files to an image in a registry: an SBOM, a signature
+    Attach(Attach),
     /// Build a recipe's image into an OCI layout
     Build(Build),
+    /// Copy an image between layouts, tarballs and registries, byte for byte
+    Copy(Copy),
+    /// Show what an image is
+    Inspect(Inspect),
     /// Run a function in a built image, without root and without Docker
     Invoke(Invoke),
     /// Show the recipes
     List,
     /// Write a recipe's lock: every input, by digest
     Lock(Lock),
+    /// Push a built image to a registry
+    Push(Push),
     /// Recompute a layout from its bytes and check what Lambda accepts
     Verify(Verify),
 }

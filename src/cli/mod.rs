@@ -3,6 +3,7 @@
 pub mod commands;
 pub mod flags;
 pub mod report;
+mod sending;
 pub mod settings;
 
 use clap::Parser;
@@ -41,9 +42,13 @@ fn run(flags: Flags) -> anyhow::Result<u8> {
         (Some(Command::Build(build)), _) | (None, Some(build)) => {
             commands::build::run(&settings, &build)?
         }
+        (Some(Command::Attach(attach)), _) => commands::attach::run(&settings, &attach)?,
+        (Some(Command::Copy(copy)), _) => commands::copy::run(&settings, &copy)?,
+        (Some(Command::Inspect(inspect)), _) => commands::inspect::run(&settings, &inspect)?,
         (Some(Command::Invoke(invoke)), _) => return commands::invoke::run(&settings, &invoke),
         (Some(Command::List), _) => commands::list::run(&settings)?,
         (Some(Command::Lock(lock)), _) => commands::lock::run(&settings, &lock)?,
+        (Some(Command::Push(push)), _) => commands::push::run(&settings, &push)?,
         (Some(Command::Verify(verify)), _) => return commands::verify::run(&settings, &verify),
         (None, None) => unreachable!("clap shows the help when there are no arguments"),
     }

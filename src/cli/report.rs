@@ -3,6 +3,9 @@
 use std::error::Error;
 use std::fmt::Write;
 
+use oci::copy::CopyError;
+use oci::registry::{PullError, PushError, ReferrersError};
+
 use crate::build::BuildError;
 use crate::cli::commands::CommandError;
 use crate::cli::settings::SettingsError;
@@ -44,5 +47,9 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| of(error, |e: &BuildError| e.hint()))
         .or_else(|| of(error, |e: &FetchError| e.hint()))
         .or_else(|| of(error, |e: &ResolveError| e.hint()))
+        .or_else(|| of(error, |e: &PushError| e.hint()))
+        .or_else(|| of(error, |e: &ReferrersError| e.hint()))
+        .or_else(|| of(error, |e: &CopyError| e.hint()))
+        .or_else(|| of(error, |e: &PullError| e.hint()))
         .or_else(|| of(error, |e: &CommandError| Some(e.hint().to_owned())))
 }

@@ -76,7 +76,7 @@ impl Progress {
         };
         let template = match size {
             Some(_) => {
-                "{prefix:24!} {bar:24} {binary_bytes:>10} of {binary_total_bytes:>10} {binary_bytes_per_sec:>12} {msg}"
+                "{prefix:24!} {bar:24} {binary_bytes:>10} of {binary_total_bytes:>10} {binary_bytes_per_sec:>12} {eta:>4} {msg}"
             }
             None => "{prefix:24!} {spinner} {binary_bytes:>10} {msg}",
         };
@@ -124,12 +124,18 @@ impl Transfer {
     pub fn done(self, bytes: u64, origin: &str) {
         // Of an image, the blobs count, not the manifest.
         let bytes = bytes.max(self.bar.position());
+        self.ended("fetched", bytes, Some(origin));
+    }
+
+    /// It is done, in a word; `origin` is where it came from.
+    pub fn ended(self, word: &str, bytes: u64, origin: Option<&str>) {
         self.bar.finish_and_clear();
         let seconds = self.started.elapsed().as_secs_f64();
         let speed = BinaryBytes((bytes as f64 / seconds.max(0.001)) as u64);
         let (name, size) = (&self.name, BinaryBytes(bytes));
+        let from = origin.map_or_else(String::new, |origin| format!(" from {origin}"));
         self.progress.note(&format!(
-            "fetched {name}: {size} in {seconds:.1} s ({speed}/s) from {origin}"
+            "{word} {name}: {size} in {seconds:.1} s ({speed}/s){from}"
         ));
     }
 }

@@ -1,9 +1,13 @@
 //! One file per command.
 
+pub mod attach;
 pub mod build;
+pub mod copy;
+pub mod inspect;
 pub mod invoke;
 pub mod list;
 pub mod lock;
+pub mod push;
 pub mod verify;
 
 use std::path::{Path, PathBuf};

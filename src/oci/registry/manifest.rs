@@ -207,6 +207,42 @@ impl Platform {
     }
 }
 
+impl std::str::FromStr for Platform {
+    type Err = String;
+
+    /// `linux/arm64/v8`, `linux/arm64`, or an architecture alone, which is Linux's.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts: Vec<&str> = text.split('/').collect();
+        let (os, architecture, variant) = match parts.as_slice() {
+            [architecture] => ("linux", *architecture, None),
+            [os, architecture] => (*os, *architecture, None),
+            [os, architecture, variant] => (*os, *architecture, Some(*variant)),
+            _ => ("", "", None),
+        };
+        let architecture = match architecture {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            other => other,
+        };
+        let is_word = |word: &str| {
+            !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        };
+        if ![os, architecture, variant.unwrap_or("x")]
+            .into_iter()
+            .all(is_word)
+        {
+            return Err(format!(
+                "{text:?} is not a platform: expected linux/arm64 or arm64"
+            ));
+        }
+        Ok(Self {
+            architecture: architecture.to_owned(),
+            os: os.to_owned(),
+            variant: variant.map(str::to_owned),
+        })
+    }
+}
+
 impl std::fmt::Display for Platform {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         write!(f, "{}/{}", self.os, self.architecture)?;
@@ -285,6 +321,21 @@ mod tests {
                 "{}",
                 &bad[..bad.len().min(400)]
             );
+        }
+    }
+
+    #[test]
+    fn platforms_as_people_write_them() {
+        for (text, shown) in [
+            ("arm64", "linux/arm64"),
+            ("x86_64", "linux/amd64"),
+            ("linux/aarch64", "linux/arm64"),
+            ("linux/arm64/v8", "linux/arm64/v8"),
+        ] {
+            assert_eq!(text.parse::<Platform>().unwrap().to_string(), shown);
+        }
+        for bad in ["", "/", "linux/", "a/b/c/d", "linux/arm 64"] {
+            assert!(bad.parse::<Platform>().is_err(), "{bad}");
         }
     }
 
