@@ -190,3 +190,6 @@ impl<'h> Endpoint<'h> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

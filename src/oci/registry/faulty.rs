@@ -12,8 +12,10 @@ use super::Url;
 /// What came in.
 #[derive(Clone, Debug)]
 pub struct Request {
+    pub method: String,
     pub path: String,
     headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
 }
 
 /// What goes out.
@@ -28,6 +30,8 @@ pub struct Answer {
     endless: bool,
     /// Fall silent after the headers.
     silence: Duration,
+    /// Say nothing at all, and hang up.
+    mute: bool,
 }
 
 type Handler = Box<dyn FnMut(&Request) -> Answer + Send>;
@@ -90,12 +94,22 @@ impl Answer {
         self
     }
 
+    pub fn nothing() -> Self {
+        Self {
+            mute: true,
+            ..Self::default()
+        }
+    }
+
     pub fn silent_for(mut self, time: Duration) -> Self {
         self.silence = time;
         self
     }
 
     fn send(&self, stream: &mut TcpStream) -> std::io::Result<()> {
+        if self.mute {
+            return Ok(());
+        }
         let mut head = format!("HTTP/1.1 {} Status\r\nConnection: close\r\n", self.status);
         if !self.endless {
             head.push_str(&format!("Content-Length: {}\r\n", self.body.len()));
@@ -161,10 +175,14 @@ fn serve(
     kept: &Mutex<Vec<Request>>,
     handler: &Mutex<Handler>,
 ) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?.take(1 << 16));
+    let mut reader = BufReader::new(stream.try_clone()?.take(1 << 20));
     let mut line = String::new();
     reader.read_line(&mut line)?;
-    let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+    let mut words = line.split(' ').map(str::to_owned);
+    let (method, path) = (
+        words.next().unwrap_or_default(),
+        words.next().unwrap_or_default(),
+    );
     let mut headers = Vec::new();
     loop {
         let mut line = String::new();
@@ -174,7 +192,18 @@ fn serve(
         };
         headers.push((name.to_ascii_lowercase(), value.to_owned()));
     }
-    let request = Request { path, headers };
+    let mut request = Request {
+        method,
+        path,
+        headers,
+        body: Vec::new(),
+    };
+    let length = request
+        .header("content-length")
+        .and_then(|it| it.parse().ok());
+    reader
+        .take(length.unwrap_or(0))
+        .read_to_end(&mut request.body)?;
     kept.lock().unwrap().push(request.clone());
     let answer = handler.lock().unwrap()(&request);
     answer.send(&mut stream)
