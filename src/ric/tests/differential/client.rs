@@ -26,14 +26,7 @@ pub fn clients() -> Option<&'static Clients> {
     static CLIENTS: OnceLock<Option<Clients>> = OnceLock::new();
     let clients = CLIENTS.get_or_init(|| {
         let ours = executable::get()?;
-        let minor = ours.minor;
-        // An executable that is linked with a shared libpython has its interpreter's modules, but not its pip.
-        let python = match &ours.home {
-            Some(home) => home.join(format!("bin/python3.{minor}")),
-            None => ours.python.clone(),
-        };
-        let official =
-            official::install(&python, ours.home.as_deref(), &format!("cpython-3.{minor}"));
+        let (python, official) = official::for_executable(ours);
         Some(Clients {
             ours,
             official,

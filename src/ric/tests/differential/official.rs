@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::executable::Executable;
 use crate::host;
 
 /// The client whose behaviour is the contract, and what it needs, each at the version that was compared with.
@@ -36,8 +37,20 @@ pub struct Official {
     pub runtime: PathBuf,
 }
 
+/// The official client for the interpreter that an executable is made of, and that interpreter.
+pub fn for_executable(ours: &Executable) -> (PathBuf, Official) {
+    let name = format!("3.{}", ours.minor);
+    // An executable that is linked with a shared libpython has its interpreter's modules, but not its pip.
+    let python = match &ours.home {
+        Some(home) => home.join(format!("bin/python{name}")),
+        None => ours.python.clone(),
+    };
+    let official = install(&python, ours.home.as_deref(), &format!("cpython-{name}"));
+    (python, official)
+}
+
 /// Installs it below the build's own folder, once per interpreter. Without the package index that is an error.
-pub fn install(python: &Path, home: Option<&Path>, tag: &str) -> Official {
+fn install(python: &Path, home: Option<&Path>, tag: &str) -> Official {
     let runtime = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("official-{tag}"));
     let done = runtime.join(PACKAGES.join("+"));
     if !done.exists() {
