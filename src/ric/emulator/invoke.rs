@@ -169,6 +169,7 @@ impl Sandbox {
         caller: &mut dyn Caller,
     ) -> Outcome {
         let mut in_time = true;
+        let mut is_too_large = false;
         let mut state = self.state();
         loop {
             let Some(progress) = state.machine.progress(request_id) else {
@@ -190,6 +191,8 @@ impl Sandbox {
                     times.produced += bytes.len();
                     caller.piece(bytes, patience)
                 }
+                // The runtime may have sent everything before it could be told.
+                Progress::Ended(Outcome::Complete) if is_too_large => return Outcome::TooLarge,
                 Progress::Ended(outcome) => return outcome,
             };
             state = self.state();
@@ -197,6 +200,7 @@ impl Sandbox {
                 Ok(()) => {}
                 Err(Stop::Gone) => state.machine.abandon(request_id, Taker::Left),
                 Err(Stop::TooLarge) => {
+                    is_too_large = true;
                     let reason = Taker::Refuses(Refusal::too_large());
                     state.machine.abandon(request_id, reason);
                 }

@@ -1,6 +1,11 @@
 //! The emulator: one function, invoked over HTTP.
 
+mod extensions;
+mod hostile;
+mod runtimes;
+mod sdk;
 mod shutdown;
+mod telemetry;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
