@@ -17,7 +17,10 @@ pub fn main() -> u8 {
         Ok(flags) => flags,
         Err(error) => {
             // Help and version are no errors; a closed stdout is nobody's fault.
-            drop(error.print());
+            match report::usage_without_logins(&error) {
+                Some(text) => eprint!("{text}"),
+                None => drop(error.print()),
+            }
             return u8::from(error.use_stderr());
         }
     };

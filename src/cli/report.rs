@@ -4,7 +4,8 @@ use std::error::Error;
 use std::fmt::Write;
 
 use oci::copy::CopyError;
-use oci::registry::{PullError, PushError, ReferrersError};
+use oci::registry::{HttpError, PullError, PushError, ReferrersError, without_login};
+use oci::source::SourceError;
 
 use crate::build::BuildError;
 use crate::cli::commands::CommandError;
@@ -32,6 +33,30 @@ pub fn render(error: &anyhow::Error) -> String {
     text
 }
 
+/// What is wrong with a command line that has `user:password@` in it. It quotes arguments, and these only in part.
+pub fn usage_without_logins(error: &clap::Error) -> Option<String> {
+    let arguments: Vec<String> = std::env::args_os()
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .filter(|argument| without_login(argument) != *argument)
+        .collect();
+    if arguments.is_empty() || !error.use_stderr() {
+        return None;
+    }
+    let mut text = error.render().to_string();
+    for argument in arguments {
+        // An argument like --flag=value is quoted without the flag.
+        for part in [
+            argument.as_str(),
+            argument.split_once('=').map_or("", |(_, value)| value),
+        ] {
+            if !part.is_empty() {
+                text = text.replace(part, &without_login(part));
+            }
+        }
+    }
+    Some(text)
+}
+
 /// The advice of the first error in the chain that has any.
 fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     fn of<E: Error + 'static>(
@@ -51,5 +76,7 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| of(error, |e: &ReferrersError| e.hint()))
         .or_else(|| of(error, |e: &CopyError| e.hint()))
         .or_else(|| of(error, |e: &PullError| e.hint()))
+        .or_else(|| of(error, |e: &SourceError| e.hint()))
+        .or_else(|| of(error, |e: &HttpError| e.hint()))
         .or_else(|| of(error, |e: &CommandError| Some(e.hint().to_owned())))
 }

@@ -3,6 +3,7 @@
 //! | module | what it shows |
 //! | --- | --- |
 //! | `cli` | bad input: one error, a hint, exit code 1 |
+//! | `credentials` | logins, CAs and proxies as users have them, and that none of it shows |
 //! | `inputs` | every kind of origin against its real client |
 //! | `image` | one whole build of python3.13, looked at by independent tools and used |
 //! | `base` | the base's real origins, from a registry and a web server of this machine |
@@ -10,7 +11,10 @@
 
 mod base;
 mod cli;
+mod credentials;
 mod image;
 mod inputs;
+#[path = "../../src/oci/tests/support/mod.rs"]
+mod registries;
 mod steps;
 mod support;

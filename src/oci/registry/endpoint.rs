@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use reqwest::Url;
 use reqwest::blocking::Response;
+use reqwest::{StatusCode, Url};
 
 use super::auth::{Access, Login, Wanted};
 use super::http::{Answer, Http, HttpError, Request, collect, host, same_origin};
@@ -79,7 +79,23 @@ impl<'h> Endpoint<'h> {
             result => return result,
         };
         let fresh = self.log_in(access, &challenges, used.as_ref())?;
-        self.http.send(&request.clone().authorization(Some(fresh)))
+        let result = self.http.send(&request.clone().authorization(Some(fresh)));
+        result.map_err(|error| match error.status() {
+            Some(StatusCode::UNAUTHORIZED) => self.refused(&error),
+            _ => error,
+        })
+    }
+
+    /// A login was not enough.
+    fn refused(&self, error: &HttpError) -> HttpError {
+        let reason = match &self.state().credentials {
+            Some(Some(_)) => "the login for it is refused",
+            _ => "no login is known for it",
+        };
+        HttpError::Login {
+            host: self.host(),
+            reason: format!("{reason}: {error}"),
+        }
     }
 
     /// Sends a request, and again after a pause if it may be repeated and that may help.

@@ -33,7 +33,7 @@ pub use manifest::{Descriptor, Index, Manifest, ManifestError, Platform};
 pub use network::{Network, Proxies};
 pub use pull::{BlobSink, PullError, Pulled, Registry};
 pub use push::{Outcome, Push, PushError, Pushed, Watch};
-pub use reference::{InvalidReference, Reference};
+pub use reference::{InvalidReference, Reference, without_login};
 pub use referrers::{EMPTY_CONFIG, Referrers, ReferrersError, artifact, empty_config};
 pub use retry::Clock;
 pub use secret::Secret;

@@ -159,7 +159,7 @@ impl fmt::Display for Reference {
 }
 
 /// Of a text that may have `user:password@` in front, what may be shown.
-fn without_login(text: &str) -> String {
+pub fn without_login(text: &str) -> String {
     let ends = text.match_indices('@').map(|(at, _)| &text[at + 1..]);
     let is_digest = |rest: &str| {
         let algorithms = ["sha256:", "sha512:", "md5:"];

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::Digest;
-use crate::registry::{InvalidReference, Reference};
+use crate::registry::{InvalidReference, Reference, without_login};
 
 /// Where an image is. In this order, the first that fits:
 ///
@@ -111,7 +111,9 @@ impl Location {
             Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => {
                 Ok(Self::Registry(text.parse()?))
             }
-            _ => Err(InvalidLocation::Nothing(text.chars().take(300).collect())),
+            _ => Err(InvalidLocation::Nothing(
+                without_login(text).chars().take(300).collect(),
+            )),
         }
     }
 }

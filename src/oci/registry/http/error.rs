@@ -176,7 +176,11 @@ impl HttpError {
             Self::Redirect { reason, .. } if reason.contains("from https to http") => {
                 "the registry stands behind a proxy and does not know it: its administrator sets X-Forwarded-Proto"
             }
-            Self::Login { host, .. } => return Some(format!("log in: docker login {host}")),
+            Self::Login { host, .. } => {
+                return Some(format!(
+                    "log in to {host} (docker login {host}), or check that the repository exists"
+                ));
+            }
             Self::Credentials { source, .. } => return source.hint(),
             _ => return None,
         };
