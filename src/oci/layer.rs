@@ -254,15 +254,16 @@ const MAX_RATIO: u64 = 500;
 #[error("unpacks to more than {0} bytes")]
 struct Bomb(u64);
 
-/// Reads a gzip blob's content and hashes the blob on the way.
-pub(crate) struct Unpacker {
-    path: PathBuf,
-    decoder: MultiGzDecoder<BufReader<Hashed>>,
+/// Reads a gzip blob's content, within the bounds of a sane layer.
+pub(crate) struct Unpacker<R> {
+    decoder: MultiGzDecoder<BufReader<R>>,
     unpacked: u64,
     limit: u64,
 }
 
-struct Hashed {
+/// A blob's file, hashed while it is read.
+pub(crate) struct Hashed {
+    path: PathBuf,
     file: fs_err::File,
     hasher: Hasher<io::Sink>,
 }
@@ -275,7 +276,23 @@ impl Read for Hashed {
     }
 }
 
-impl Unpacker {
+impl<R: Read> Unpacker<R> {
+    /// `size` is the blob's.
+    pub(crate) fn new(blob: R, size: u64) -> Self {
+        Self {
+            decoder: MultiGzDecoder::new(BufReader::with_capacity(256 << 10, blob)),
+            unpacked: 0,
+            limit: MAX_UNPACKED.min(size.saturating_mul(MAX_RATIO).max(RATIO_FREE)),
+        }
+    }
+
+    /// The blob, of which some more may have been read than was unpacked.
+    pub(crate) fn into_inner(self) -> R {
+        self.decoder.into_inner().into_inner()
+    }
+}
+
+impl Unpacker<Hashed> {
     pub(crate) fn open(path: &Path) -> Result<Self, LayerError> {
         let failed = |source| LayerError::Read {
             path: path.to_owned(),
@@ -284,23 +301,19 @@ impl Unpacker {
         let file = fs_err::File::open(path).map_err(failed)?;
         let size = file.metadata().map_err(failed)?.len();
         let hashed = Hashed {
+            path: path.to_owned(),
             file,
             hasher: Hasher::new(io::sink()),
         };
-        Ok(Self {
-            path: path.to_owned(),
-            decoder: MultiGzDecoder::new(BufReader::with_capacity(256 << 10, hashed)),
-            unpacked: 0,
-            limit: MAX_UNPACKED.min(size.saturating_mul(MAX_RATIO).max(RATIO_FREE)),
-        })
+        Ok(Self::new(hashed, size))
     }
 
     /// Reads the rest of the blob as it is and returns its digest and size.
     pub(crate) fn finish(self) -> Result<(LayerDigest, u64), LayerError> {
-        let mut hashed = self.decoder.into_inner().into_inner();
+        let mut hashed = self.into_inner();
         let read = io::copy(&mut hashed, &mut io::sink());
         read.map_err(|source| LayerError::Read {
-            path: self.path,
+            path: hashed.path,
             source,
         })?;
         let (digest, size, _) = hashed.hasher.finish();
@@ -308,7 +321,7 @@ impl Unpacker {
     }
 }
 
-impl Read for Unpacker {
+impl<R: Read> Read for Unpacker<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.decoder.read(buf)?;
         self.unpacked += n as u64;

@@ -32,4 +32,4 @@ pub use path::ImagePath;
 pub use root::{RootError, layer_tree, root_tree};
 pub use tarball::{TarballError, write_tarball};
 pub use tree::{Tree, TreeError, Whiteout};
-pub use validate::{Finding, Report, Rule, Severity, validate_layout};
+pub use validate::{Finding, Report, Rule, Severity, validate, validate_layout};

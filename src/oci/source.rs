@@ -469,7 +469,8 @@ fn described(bytes: &[u8], sent: Option<&str>) -> Descriptor {
     }
 }
 
-fn described_by(entry: &spec::Descriptor) -> Result<Descriptor, ManifestError> {
+/// A descriptor of a document, with a digest that is one.
+pub(crate) fn described_by(entry: &spec::Descriptor) -> Result<Descriptor, ManifestError> {
     Ok(Descriptor {
         media_type: entry.media_type().to_string(),
         digest: entry.digest().to_string().parse()?,

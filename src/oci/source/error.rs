@@ -7,7 +7,7 @@ use super::Mismatch;
 use crate::Digest;
 use crate::layer::LayerError;
 use crate::layout::LayoutError;
-use crate::registry::{ManifestError, PullError};
+use crate::registry::{ManifestError, PullError, TransferError};
 use crate::tree::TreeError;
 
 /// An image that cannot be read where it is.
@@ -134,6 +134,22 @@ impl SourceError {
             action,
             path,
             source,
+        }
+    }
+
+    /// Whether the image is damaged, rather than out of reach.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Missing { .. }
+            | Self::Blob { .. }
+            | Self::TooLarge { .. }
+            | Self::Json { .. }
+            | Self::Manifest { .. } => true,
+            Self::Pull(PullError::Transfer(error)) => matches!(
+                error,
+                TransferError::Mismatch { .. } | TransferError::Size { .. }
+            ),
+            _ => false,
         }
     }
 

@@ -124,7 +124,7 @@ fn built() -> Built {
 #[test]
 fn our_own_check_accepts_it() {
     let built = built();
-    let report = validate_layout(&built.layout).unwrap();
+    let report = validate_layout(&built.layout, &Default::default()).unwrap();
     assert_eq!(report.findings, []);
 }
 

@@ -4,21 +4,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use oci_spec::image::Descriptor;
+use oci_spec::image as spec;
 
-use super::report::{Rule, chain};
-use crate::digest::{DiffId, Digest, Hasher, LayerDigest};
+use super::audit::Program;
+use super::elf::Elf;
+use super::report::chain;
+use super::rule::Rule;
+use crate::digest::{DiffId, Hasher};
 use crate::entry::{Entry, Kind};
 use crate::layer::Unpacker;
-use crate::layout::{Layout, LayoutError};
+use crate::media_type;
 use crate::path::ImagePath;
+use crate::source::{Blob, ImageSource, SourceError, described_by};
 use crate::tar_reader::{Member, Stream, TarError, TarFault, TarLimits, TarReader};
 use crate::tree::{Tree, Whiteout};
 
 /// Paths that are named in a finding; the others are counted.
 const EXAMPLES: usize = 3;
+/// Programs above this are not audited: each is read into memory.
+const MAX_PROGRAM: u64 = 128 << 20;
 
 /// What a layer is by its bytes.
+#[derive(Default)]
 pub(super) struct Scan {
     /// Of the uncompressed bytes, when all of them could be read.
     pub diff_id: Option<DiffId>,
@@ -30,18 +37,35 @@ pub(super) struct Scan {
     pub findings: Vec<(Rule, String)>,
     /// Its entries, without content.
     pub tree: Tree,
+    /// What is to be audited, and glibc itself.
+    pub programs: Vec<Program>,
+}
+
+/// A blob's content: its bytes as they are, or unpacked.
+enum Content {
+    Gzip(Unpacker<io::Chain<io::Cursor<Vec<u8>>, Blob>>),
+    Plain(io::Chain<io::Cursor<Vec<u8>>, Blob>),
+}
+
+impl Read for Content {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Gzip(content) => content.read(buf),
+            Self::Plain(content) => content.read(buf),
+        }
+    }
 }
 
 /// Hashes what is read, and remembers a failure: a decoder says it only once.
-struct Tee<R> {
-    reader: R,
+struct Tee {
+    content: Content,
     hasher: Hasher<io::Sink>,
     failed: bool,
 }
 
-impl<R: Read> Read for Tee<R> {
+impl Read for Tee {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let read = self.reader.read(buf);
+        let read = self.content.read(buf);
         self.failed |= read.is_err();
         let n = read?;
         self.hasher.write_all(&buf[..n])?;
@@ -49,56 +73,71 @@ impl<R: Read> Read for Tee<R> {
     }
 }
 
+type Reader = TarReader<Stream<Tee>>;
+
 impl Scan {
     pub fn new(
-        layout: &Layout,
-        descriptor: &Descriptor,
+        source: &ImageSource,
+        descriptor: &spec::Descriptor,
         architecture: &str,
-    ) -> Result<Self, LayoutError> {
-        let mut scan = Self {
-            diff_id: None,
-            unpacked: 0,
-            damage: Vec::new(),
-            findings: Vec::new(),
-            tree: Tree::new(),
-        };
-        let expected: Digest = match descriptor.digest().to_string().parse() {
-            Ok(digest) => digest,
+        is_audited: bool,
+    ) -> Result<Self, SourceError> {
+        let mut scan = Self::default();
+        let opened = match described_by(descriptor) {
+            Ok(descriptor) => source.blob(&descriptor),
             Err(e) => {
                 scan.damage.push((Rule::Bytes, chain(&e)));
                 return Ok(scan);
             }
         };
-        let path = layout.blob_path(expected);
-        let unpacker = match Unpacker::open(&path) {
-            Ok(unpacker) => unpacker,
-            Err(e) => {
+        let mut blob = match opened {
+            Err(e) if e.is_damage() => {
                 scan.damage.push((Rule::Bytes, chain(&e)));
                 return Ok(scan);
             }
+            blob => blob?,
+        };
+        let mut start = Vec::new();
+        let peeked = (&mut blob).take(4).read_to_end(&mut start);
+        let is_zstd = start == [0x28, 0xb5, 0x2f, 0xfd];
+        let is_gzip = start.starts_with(&[0x1f, 0x8b]);
+        let bytes = io::Cursor::new(start).chain(blob);
+        let content = if is_gzip {
+            Content::Gzip(Unpacker::new(bytes, descriptor.size()))
+        } else {
+            Content::Plain(bytes)
         };
         let tee = Tee {
-            reader: unpacker,
+            content,
             hasher: Hasher::new(io::sink()),
             failed: false,
         };
-        let mut reader = TarReader::new(Stream(tee), &path, TarLimits::default());
-        let mut rules = Rules::new(architecture);
-        let refused = scan.read(&mut reader, &mut rules);
+        let name = descriptor.digest().to_string();
+        let mut reader = TarReader::new(Stream(tee), Path::new(&name), TarLimits::default());
+        let mut rules = Rules::new(architecture, is_audited);
+        let refused = match is_zstd {
+            true => None,
+            false => scan.read(&mut reader, &mut rules),
+        };
         let mut tee = reader.into_source().0;
         let rest = io::copy(&mut tee, &mut io::sink());
         let (diff_id, unpacked, _) = tee.hasher.finish();
-        let (got, got_size) = tee.reader.finish()?;
         scan.unpacked = unpacked;
         scan.findings = rules.findings();
-        if (got, got_size) != (LayerDigest(expected), descriptor.size()) {
-            let size = descriptor.size();
-            let detail =
-                format!("expected {expected} of {size} bytes, got {got} of {got_size} bytes");
-            scan.damage.push((Rule::Bytes, detail));
-        } else if !is_gzip(&path) {
-            scan.damage
-                .push((Rule::Gzip, "the bytes are not gzip".to_owned()));
+        // Other bytes than the digest's are the better explanation for whatever else failed.
+        let bytes = match tee.content {
+            Content::Gzip(unpacker) => unpacker.into_inner(),
+            Content::Plain(bytes) => bytes,
+        };
+        let mut blob = bytes.into_inner().1;
+        let rest_of_blob = io::copy(&mut blob, &mut io::sink());
+        let is_said_to_be_gzip = media_type::is_gzip_layer(&descriptor.media_type().to_string());
+        if let Err(e) = peeked.map(drop).and(rest_of_blob.map(drop)) {
+            scan.damage.push((Rule::Bytes, e.to_string()));
+        } else if is_zstd || (!is_gzip && is_said_to_be_gzip) {
+            let what = if is_zstd { "zstd" } else { "not gzip" };
+            let detail = format!("the bytes of {name} are {what}");
+            scan.damage.push((Rule::Gzip, detail));
         } else {
             let broken = |e| (Rule::Bytes, format!("cannot be decompressed: {e}"));
             scan.damage.extend(refused.or(rest.err().map(broken)));
@@ -108,11 +147,7 @@ impl Scan {
     }
 
     /// Goes through all members; returns why the tar is refused.
-    fn read(
-        &mut self,
-        reader: &mut TarReader<Stream<Tee<Unpacker>>>,
-        rules: &mut Rules,
-    ) -> Option<(Rule, String)> {
+    fn read(&mut self, reader: &mut Reader, rules: &mut Rules) -> Option<(Rule, String)> {
         let mut targets = BTreeSet::new();
         while let Some(member) = reader.next() {
             let (path, entry) = match member {
@@ -142,9 +177,12 @@ impl Scan {
             };
             rules.check(&path, &entry);
             if matches!(entry.kind, Kind::File(_)) {
-                let mut start = [0; 20];
-                let n = read_start(reader, &mut start);
-                rules.check_program(&path, &start[..n]);
+                let mut start = Vec::new();
+                read_up_to(reader, 20, &mut start);
+                rules.check_program(&path, &start);
+                if start.starts_with(b"\x7fELF") && rules.audits(&path) {
+                    self.audit(reader, rules, &path, &entry, start);
+                }
             }
             if let Err(e) = self.tree.add_member(path, entry, &mut targets) {
                 return Some((Rule::Bytes, chain(&e)));
@@ -152,29 +190,52 @@ impl Scan {
         }
         None
     }
-}
 
-fn is_gzip(path: &Path) -> bool {
-    let mut start = [0; 2];
-    fs_err::File::open(path)
-        .and_then(|mut file| file.read_exact(&mut start))
-        .is_ok_and(|()| start == [0x1f, 0x8b])
-}
-
-/// The first bytes of a member. An error shows itself again when the next member is read.
-fn read_start(reader: &mut TarReader<Stream<Tee<Unpacker>>>, start: &mut [u8]) -> usize {
-    let mut filled = 0;
-    while filled < start.len() {
-        match reader.read_content(&mut start[filled..]) {
-            Ok(0) | Err(_) => break,
-            Ok(n) => filled += n,
+    /// Reads the rest of a program and keeps what matters of it.
+    fn audit(
+        &mut self,
+        reader: &mut Reader,
+        rules: &mut Rules,
+        path: &ImagePath,
+        entry: &Entry,
+        mut bytes: Vec<u8>,
+    ) {
+        if entry.size() > MAX_PROGRAM {
+            rules.add(Rule::Hardening, "too large for an audit", path);
+            return;
+        }
+        bytes.reserve_exact(entry.size() as usize - bytes.len());
+        read_up_to(reader, entry.size() as usize, &mut bytes);
+        match Elf::read(&bytes) {
+            Ok(Some(elf)) => self.programs.push(Program {
+                path: path.clone(),
+                is_audited: rules.is_audited,
+                elf,
+            }),
+            Ok(None) => {}
+            // A broken layer is said elsewhere.
+            Err(_) if !rules.is_audited || (bytes.len() as u64) < entry.size() => {}
+            Err(_) => rules.add(Rule::Hardening, "programs that cannot be read", path),
         }
     }
-    filled
+}
+
+/// More of a member's content, until there are `len` bytes of it. An error shows itself again when the next member is
+/// read.
+fn read_up_to(reader: &mut Reader, len: usize, bytes: &mut Vec<u8>) {
+    let mut buffer = [0; 16 << 10];
+    while bytes.len() < len {
+        let most = buffer.len().min(len - bytes.len());
+        match reader.read_content(&mut buffer[..most]) {
+            Ok(0) | Err(_) => break,
+            Ok(n) => bytes.extend_from_slice(&buffer[..n]),
+        }
+    }
 }
 
 /// The rules about entries. Findings of one kind are counted, not listed.
 struct Rules {
+    is_audited: bool,
     machine: Option<u16>,
     architecture: String,
     dirs: BTreeSet<ImagePath>,
@@ -182,8 +243,9 @@ struct Rules {
 }
 
 impl Rules {
-    fn new(architecture: &str) -> Self {
+    fn new(architecture: &str, is_audited: bool) -> Self {
         Self {
+            is_audited,
             // The numbers of ELF.
             machine: match architecture {
                 "amd64" => Some(62),
@@ -214,6 +276,12 @@ impl Rules {
             (rule, format!("{what}: {}{more}", examples.join(", ")))
         };
         self.found.into_iter().map(text).collect()
+    }
+
+    /// Whether to read a program: it is audited, or it is the library that the others are measured by.
+    fn audits(&self, path: &ImagePath) -> bool {
+        let name = path.file_name();
+        self.is_audited || name == b"libc.so.6" || name.starts_with(b"libc-2.")
     }
 
     fn check_parent(&mut self, path: &ImagePath) {

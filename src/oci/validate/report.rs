@@ -3,74 +3,9 @@
 use std::error::Error;
 use std::fmt;
 
+use super::Target;
+use super::rule::Rule;
 use crate::digest::ManifestDigest;
-
-/// A rule that an image has to keep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Rule {
-    /// Digests, sizes, diffIDs, documents and tars are what they say they are.
-    Bytes,
-    /// The name resolves to one image manifest, not to an index.
-    SingleManifest,
-    /// Every directory has an entry before what is inside it, in the same layer.
-    ParentsFirst,
-    /// Layers are gzip; media types of Docker and OCI are not mixed.
-    Gzip,
-    /// No hard links, device nodes, pipes, sockets or sparse files.
-    PlainEntries,
-    /// 10 GB uncompressed; a small manifest.
-    Size,
-    /// ENTRYPOINT, CMD and WORKDIR are absolute and there.
-    Run,
-    /// Everybody can read every file and enter every directory.
-    Readable,
-    /// Programs are for the configuration's architecture.
-    Architecture,
-    /// One history entry for each layer.
-    History,
-}
-
-impl Rule {
-    /// A short name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Bytes => "bytes",
-            Self::SingleManifest => "single-manifest",
-            Self::ParentsFirst => "parents-first",
-            Self::Gzip => "gzip",
-            Self::PlainEntries => "plain-entries",
-            Self::Size => "size",
-            Self::Run => "run",
-            Self::Readable => "readable",
-            Self::Architecture => "architecture",
-            Self::History => "history",
-        }
-    }
-
-    /// What to do about it.
-    pub fn hint(self) -> &'static str {
-        match self {
-            Self::Bytes => "the layout is damaged; build or copy it again",
-            Self::SingleManifest => {
-                "Lambda takes one image per name; attach papers as referrers, build without an index"
-            }
-            Self::ParentsFirst => "Lambda fails with MissingParentDirectory; write the layer again",
-            Self::Gzip => "Lambda takes gzip layers of one family of media types only",
-            Self::PlainEntries => "make hard links files of their own; leave out the rest",
-            Self::Size => "leave out what the function does not need",
-            Self::Run => "use absolute paths of things that are in the image",
-            Self::Readable => "Lambda runs functions as an unknown user; chmod o+rX",
-            Self::Architecture => "build the program for the image's architecture",
-            Self::History => "write one history entry for each layer",
-        }
-    }
-}
-
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
 
 /// Whether a finding stops an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -124,10 +59,29 @@ pub struct Report {
     pub unpacked: u64,
     /// In the order of the checks.
     pub findings: Vec<Finding>,
+    /// What the image was checked for.
+    pub target: Target,
+    /// How many of the layers, from the lowest, are a base image's.
+    pub(super) base_layers: usize,
 }
 
 impl Report {
-    /// Whether Lambda would take the image, as far as is known.
+    pub(super) fn new(target: Target) -> Self {
+        Self {
+            target,
+            ..Self::default()
+        }
+    }
+
+    /// Without what does not matter for the target.
+    pub(super) fn for_target(mut self) -> Self {
+        if self.target == Target::Any {
+            self.findings.retain(|finding| !finding.rule.is_lambdas());
+        }
+        self
+    }
+
+    /// Whether the target would take the image, as far as is known.
     pub fn is_accepted(&self) -> bool {
         self.errors().next().is_none()
     }
@@ -146,15 +100,9 @@ impl Report {
         self.add(Severity::Warning, rule, layer, detail);
     }
 
-    /// A warning for one of the lowest `base_layers`, an error for the others.
-    pub(super) fn own_or_base(
-        &mut self,
-        base_layers: usize,
-        rule: Rule,
-        layer: usize,
-        detail: String,
-    ) {
-        let severity = if layer < base_layers {
+    /// A warning for a base image's layer, an error for the others.
+    pub(super) fn own_or_base(&mut self, rule: Rule, layer: usize, detail: String) {
+        let severity = if layer < self.base_layers {
             Severity::Warning
         } else {
             Severity::Error

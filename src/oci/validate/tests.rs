@@ -1,11 +1,14 @@
 //! Each rule against an image that breaks it and nothing else.
 
+mod programs;
+
 use std::io::Write;
 
 use serde_json::{Value, json};
 
 use super::*;
 use crate::gzip::GzipWriter;
+use crate::layout::LayoutError;
 use crate::{Epoch, Image, ImageBuilder, LayerWriter, Platform, RunConfig};
 
 type Edit = fn(&mut Value);
@@ -20,6 +23,7 @@ struct Spoilt {
     /// After everything is written.
     files: fn(&Path),
     limits: Limits,
+    options: Options<'static>,
 }
 
 fn keep(_: &mut Value) {}
@@ -33,6 +37,7 @@ impl Default for Spoilt {
             index: keep,
             files: |_| {},
             limits: LAMBDA,
+            options: Options::default(),
         }
     }
 }
@@ -54,6 +59,9 @@ impl Tar {
         if kind.is_hard_link() {
             header.set_link_name("var/runtime/bootstrap").unwrap();
         }
+        if kind.is_symlink() {
+            header.set_link_name("libc-2.2.so").unwrap();
+        }
         header.set_cksum();
         self.0.append(&header, content).unwrap();
         self
@@ -72,12 +80,25 @@ impl Tar {
     }
 }
 
-/// The start of a program; 62 is x86-64, 183 is arm64; type 2 runs, 1 is an object file.
-fn elf(machine: u8, kind: u8) -> [u8; 64] {
-    let mut bytes = [0; 64];
-    bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
-    bytes[16] = kind;
-    bytes[18] = machine;
+/// The smallest program: 62 is x86-64, 183 is arm64; type 2 runs, 1 is an object file. It asks for a stack that is not
+/// executable and loads nothing.
+fn elf(machine: u8, kind: u8) -> [u8; 120] {
+    let mut bytes = [0; 120];
+    bytes[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+    for (at, value) in [
+        (16, kind),
+        (18, machine),
+        (20, 1),
+        (32, 64),
+        (52, 64),
+        (54, 56),
+        (56, 1),
+        (58, 64),
+    ] {
+        bytes[at] = value;
+    }
+    bytes[64..68].copy_from_slice(&0x6474_e551_u32.to_le_bytes());
+    bytes[68] = 6;
     bytes
 }
 
@@ -163,7 +184,7 @@ impl Spoilt {
         fs_err::write(dir.join("index.json"), index.to_string()).unwrap();
         fs_err::write(dir.join("oci-layout"), crate::layout::MARKER_BYTES).unwrap();
         (self.files)(dir);
-        check(&Layout::open(dir).unwrap(), self.limits).unwrap()
+        check(&open_layout(dir).unwrap(), &self.options, self.limits).unwrap()
     }
 }
 
@@ -189,7 +210,7 @@ fn an_image_made_here_has_no_findings() {
     let image = made_here(dir.path());
     let to = dir.path().join("layout");
     Layout::write(&to, &image, "x").unwrap();
-    let report = validate_layout(&to).unwrap();
+    let report = validate_layout(&to, &Options::default()).unwrap();
     assert_eq!(report.findings, []);
     assert_eq!(report.manifest, Some(image.manifest_digest()));
     assert_eq!(report.layers, 1);
@@ -280,7 +301,7 @@ fn rule_3_layers_are_gzip_of_one_family() {
         &manifest(|manifest| {
             manifest["layers"][0]["mediaType"] = media_type::DOCKER_LAYER_GZIP.into();
         }),
-        "error: gzip: ",
+        "error: media-types: ",
         "types of Docker and OCI are mixed",
     );
     one(
@@ -330,6 +351,37 @@ fn rule_3_layers_are_gzip_of_one_family() {
 }
 
 #[test]
+fn rule_3_schema_version_2() {
+    let old = Spoilt {
+        manifest: |manifest| manifest["schemaVersion"] = 1.into(),
+        ..Spoilt::default()
+    };
+    one(&old, "error: media-types: ", "schema version 1");
+}
+
+#[test]
+fn zstd_is_found_by_its_bytes() {
+    // An empty frame of zstd.
+    const FRAME: &[u8] = &[
+        0x28, 0xb5, 0x2f, 0xfd, 0x24, 0, 1, 0, 0, 0x99, 0xe9, 0xd8, 0x51,
+    ];
+    let zstd = Spoilt {
+        manifest: |manifest| {
+            manifest["layers"][0]["digest"] = Digest::of(FRAME).to_string().into();
+            manifest["layers"][0]["size"] = FRAME.len().into();
+        },
+        files: |dir| {
+            let blobs = dir.join("blobs/sha256");
+            let gzip = Digest::of(&gzip(&base().finish())).hex();
+            fs_err::rename(blobs.join(gzip), blobs.join(Digest::of(FRAME).hex())).unwrap();
+            fs_err::write(blobs.join(Digest::of(FRAME).hex()), FRAME).unwrap();
+        },
+        ..Spoilt::default()
+    };
+    one(&zstd, "error: gzip: layer 1: ", "are zstd");
+}
+
+#[test]
 fn rule_4_only_plain_entries() {
     let rule = "plain-entries: layer";
     for (what, kind) in [
@@ -361,7 +413,11 @@ fn rule_4_only_plain_entries() {
 #[test]
 fn rule_5_sizes() {
     let limits = |unpacked, manifest| Spoilt {
-        limits: Limits { unpacked, manifest },
+        limits: Limits {
+            unpacked,
+            manifest,
+            ..LAMBDA
+        },
         ..Spoilt::default()
     };
     one(&limits(1000, 25_400), "error: size: ", "more than 1000");
@@ -370,6 +426,15 @@ fn rule_5_sizes() {
         "warning: size: ",
         "the manifest has ",
     );
+    let few = Spoilt {
+        limits: Limits {
+            layers: 1,
+            ..LAMBDA
+        },
+        ..Spoilt::default()
+    };
+    one(&few, "warning: size: ", "2 layers; Docker runs 1 at most");
+    assert_eq!(LAMBDA.layers, 127);
     assert_eq!(LAMBDA.unpacked, 10_000_000_000);
     assert_eq!(LAMBDA.manifest, 25_400);
 }
@@ -400,6 +465,10 @@ fn rule_6_what_starts_is_there_under_absolute_paths() {
         (
             |config| config["config"] = json!({"Cmd": ["app"]}),
             "CMD app is not an absolute path",
+        ),
+        (
+            |config| config["config"]["Env"] = json!(["A=1", "PATH"]),
+            "the ENV entry \"PATH\" is no NAME=VALUE",
         ),
         (
             |config| config["config"]["Entrypoint"] = json!([]),
@@ -453,6 +522,22 @@ fn rule_6_programs_are_for_the_architecture() {
         ..Spoilt::default()
     };
     one(&other, rule, "not for arm64: /var/runtime/bootstrap");
+    for (edit, part) in [
+        (
+            (|config| config["os"] = "windows".into()) as Edit,
+            "windows/amd64",
+        ),
+        (
+            |config| config["architecture"] = "riscv64".into(),
+            "linux/riscv64",
+        ),
+    ] {
+        let spoilt = Spoilt {
+            config: edit,
+            ..Spoilt::default()
+        };
+        one(&spoilt, "error: architecture: ", part);
+    }
 }
 
 #[test]
@@ -481,6 +566,25 @@ fn rule_7_one_history_entry_for_each_layer() {
         config["history"].as_array_mut().unwrap().insert(1, label);
     });
     assert_eq!(empty.findings(), [""; 0]);
+}
+
+#[test]
+fn other_runtimes_take_more() {
+    let any = |spoilt: Spoilt| Spoilt {
+        options: Options {
+            target: Target::Any,
+            ..Options::default()
+        },
+        ..spoilt
+    };
+    let secret = || own().file("secret", 0o600, b"");
+    assert_eq!(any(Spoilt::own(secret())).findings(), [""; 0]);
+    let arm = any(Spoilt::own(own().file("arm", 0o755, &elf(183, 3))));
+    one(
+        &arm,
+        "error: architecture: layer 2: ",
+        "not for amd64: /arm",
+    );
 }
 
 #[test]
@@ -530,11 +634,11 @@ fn bytes_are_what_they_say() {
         "warning: bytes: ",
         "nothing refers to the blob stray",
     );
-    one(
-        &files(|dir| fs_err::write(dir.join("index.json"), "{").unwrap()),
-        rule,
-        "index.json",
-    );
+    let dir = tempfile::tempdir().unwrap();
+    Spoilt::default().report(dir.path());
+    fs_err::write(dir.path().join("index.json"), "{").unwrap();
+    let error = validate_layout(dir.path(), &Options::default()).unwrap_err();
+    assert!(matches!(error, SourceError::Json { .. }), "{error}");
 }
 
 #[test]
@@ -595,19 +699,25 @@ fn every_damaged_blob_is_named() {
             let mut bad = good.clone();
             bad[i] ^= 1;
             fs_err::write(&path, bad).unwrap();
-            let report = validate_layout(dir.path()).unwrap();
+            let report = validate_layout(dir.path(), &Options::default()).unwrap();
             let named =
                 |finding: &Finding| finding.rule == Rule::Bytes && finding.detail.contains(&name);
             assert!(report.errors().any(named), "{name} byte {i}: {report:?}");
         }
         fs_err::remove_file(&path).unwrap();
         assert!(
-            !validate_layout(dir.path()).unwrap().is_accepted(),
+            !validate_layout(dir.path(), &Options::default())
+                .unwrap()
+                .is_accepted(),
             "{name} missing"
         );
         fs_err::write(&path, good).unwrap();
     }
-    assert!(validate_layout(dir.path()).unwrap().is_accepted());
+    assert!(
+        validate_layout(dir.path(), &Options::default())
+            .unwrap()
+            .is_accepted()
+    );
 }
 
 #[test]
@@ -629,6 +739,9 @@ fn an_image_without_marks_is_judged_as_a_whole() {
 #[test]
 fn a_folder_that_is_no_layout_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
-    let error = validate_layout(dir.path()).unwrap_err();
-    assert!(matches!(error, LayoutError::NotALayout(_)), "{error}");
+    let error = validate_layout(dir.path(), &Options::default()).unwrap_err();
+    assert!(
+        matches!(error, SourceError::Layout(LayoutError::NotALayout(_))),
+        "{error}"
+    );
 }
