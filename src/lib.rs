@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod arch;
+pub mod audit;
 pub mod build;
 pub mod cli;
 pub mod image;

@@ -49,7 +49,7 @@ pub enum Command {
     Lock(Lock),
     /// Push a built image to a registry
     Push(Push),
-    /// Recompute a layout from its bytes and check what Lambda accepts
+    /// Recompute an image from its bytes, check what Lambda accepts, and audit its programs
     Verify(Verify),
 }
 
@@ -153,11 +153,36 @@ pub struct Lock {
 /// `imgbuild verify`.
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// A recipe's name: its image in DIR is checked; or the path of a layout
-    pub image: String,
+    /// A recipe's name: its image in DIR is checked; a layout or tarball, as in ./PATH[:NAME]; or HOST/REPOSITORY:TAG
+    #[arg(required_unless_present = "rules")]
+    pub image: Option<String>,
+    /// What the image is to run on
+    #[arg(long, value_enum, default_value_t = VerifyTarget::Lambda)]
+    pub target: VerifyTarget,
+    /// Which image of an index: amd64 or arm64
+    #[arg(long, value_parser = clap::value_parser!(Arch))]
+    pub arch: Option<Arch>,
+    /// Audit the programs of every layer, not only of those that were made here
+    #[arg(long)]
+    pub all: bool,
+    /// Print the rules instead
+    #[arg(long, conflicts_with = "image")]
+    pub rules: bool,
     /// The folder that holds built images
     #[arg(long, short, value_name = "DIR", default_value = "dist")]
     pub output: PathBuf,
+    /// How to speak to registries.
+    #[command(flatten)]
+    pub network: Network,
+}
+
+/// What an image is to run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum VerifyTarget {
+    /// AWS Lambda: all rules
+    Lambda,
+    /// Any container runtime: the rules without those that only Lambda has
+    Any,
 }
 
 /// Flags of every command that speaks to registries or web servers.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use oci::copy::CopyError;
 use oci::registry::{HttpError, PullError, PushError, ReferrersError, without_login};
-use oci::source::SourceError;
+use oci::source::{InvalidLocation, SourceError};
 
 use crate::build::BuildError;
 use crate::cli::commands::CommandError;
@@ -76,6 +76,7 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| of(error, |e: &ReferrersError| e.hint()))
         .or_else(|| of(error, |e: &CopyError| e.hint()))
         .or_else(|| of(error, |e: &PullError| e.hint()))
+        .or_else(|| of(error, |e: &InvalidLocation| Some(e.hint().to_owned())))
         .or_else(|| of(error, |e: &SourceError| e.hint()))
         .or_else(|| of(error, |e: &HttpError| e.hint()))
         .or_else(|| of(error, |e: &CommandError| Some(e.hint().to_owned())))

@@ -29,7 +29,7 @@ pub type Blob = Verified<Box<dyn Read + Send>>;
 
 /// What opening a source needs beside its location.
 pub struct Access<'a, 'h> {
-    /// A folder for what has to be unpacked or downloaded while the source is open.
+    /// A folder for what has to be unpacked or downloaded while the source is open; made when it is needed.
     pub scratch: &'a Path,
     /// Makes the way into a registry.
     pub connect: &'a dyn Fn(&Reference) -> Result<Registry<'h>, PullError>,
@@ -89,7 +89,8 @@ impl<'h> ImageSource<'h> {
         match location {
             Location::Registry(reference) => {
                 let registry = (access.connect)(reference)?;
-                let blobs = tempfile::tempdir_in(access.scratch)
+                let blobs = fs_err::create_dir_all(access.scratch)
+                    .and_then(|()| tempfile::tempdir_in(access.scratch))
                     .map_err(|source| SourceError::io("write to", access.scratch, source))?;
                 let (bytes, sent) = registry.manifest_bytes(None)?;
                 let top = described(&bytes, sent.as_deref());

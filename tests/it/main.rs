@@ -8,6 +8,7 @@
 //! | `image` | one whole build of python3.13, looked at by independent tools and used |
 //! | `base` | the base's real origins, from a registry and a web server of this machine |
 //! | `steps` | what is built again and what is not; failed, interrupted and simultaneous builds |
+//! | `verify` | images of other tools, broken and whole, in every place where an image can be |
 
 mod base;
 mod cli;
@@ -18,3 +19,4 @@ mod inputs;
 mod registries;
 mod steps;
 mod support;
+mod verify;

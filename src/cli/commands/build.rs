@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use oci::{Image, Layout, ManifestDigest};
 
-use super::verify::table;
+use super::verify::{check, table};
 use super::{CommandError, lock};
 use crate::arch::Arch;
 use crate::build::{self, Base, BuildError, Inputs, Workshop};
@@ -73,10 +73,10 @@ pub fn run(settings: &Settings, flags: &flags::Build) -> Result<()> {
     if !unchanged {
         Layout::write(&dir, &image, &contents.tag())
             .with_context(|| format!("cannot write {}", dir.display()))?;
-        let report = oci::validate::validate_layout(&dir)?;
+        let report = check(&dir)?;
         if !report.is_accepted() {
             bail!(
-                "the finished image breaks a rule of Lambda:\n{}",
+                "the finished image breaks a rule:\n{}",
                 table(&report)
             );
         }

@@ -1,22 +1,66 @@
-//! `imgbuild verify`: a layout is recomputed from its bytes and compared with what Lambda accepts.
+//! `imgbuild verify`: an image is recomputed from its bytes, compared with what Lambda accepts, and its programs are
+//! audited.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use anyhow::Result;
-use oci::validate::{Report, validate_layout};
+use oci::registry::{Platform, Registry};
+use oci::source::{Access, ImageSource, Location};
+use oci::validate::{Audited, Options, Report, Rule, Target, validate, validate_layout};
 
-use super::layout_dir;
-use crate::cli::flags::{self, Format};
+use crate::audit;
+use crate::cli::flags::{self, Format, VerifyTarget};
 use crate::cli::settings::Settings;
 
 /// Prints the findings. Exit code 1 when a rule is broken.
 pub fn run(settings: &Settings, flags: &flags::Verify) -> Result<u8> {
-    let report = validate_layout(&layout_dir(&flags.image, &flags.output))?;
+    let Some(image) = &flags.image else {
+        match settings.format {
+            Format::Text => print!("{}", rules()),
+            Format::Json => println!("{}", rules_json()),
+        }
+        return Ok(0);
+    };
+    let location = Location::parse(image, Some(&flags.output))?;
+    let http = settings.http(&flags.network)?;
+    let access = Access {
+        scratch: &settings.cache.join("scratch"),
+        connect: &|reference| Registry::new(&http, reference.clone()),
+    };
+    let platform = flags.arch.map(|arch| Platform {
+        os: "linux".to_owned(),
+        architecture: arch.name().to_owned(),
+        variant: None,
+    });
+    let options = Options {
+        target: match flags.target {
+            VerifyTarget::Lambda => Target::Lambda,
+            VerifyTarget::Any => Target::Any,
+        },
+        platform: platform.as_ref(),
+        audited: if flags.all {
+            Audited::All
+        } else {
+            Audited::Own
+        },
+        expected: audit::expected,
+    };
+    let report = validate(&ImageSource::open(&location, &access)?, &options)?;
     match settings.format {
         Format::Text => print!("{}", table(&report)),
         Format::Json => println!("{}", json(&report)),
     }
     Ok(u8::from(!report.is_accepted()))
+}
+
+/// The check that every build ends with.
+pub fn check(layout: &Path) -> Result<Report> {
+    let options = Options {
+        expected: audit::expected,
+        ..Options::default()
+    };
+    Ok(validate_layout(layout, &options)?)
 }
 
 /// A line per finding, with what to do about it, and a verdict.
@@ -35,10 +79,11 @@ pub fn table(report: &Report) -> String {
         )
         .expect("a string takes everything");
     }
-    let verdict = if report.is_accepted() {
-        "Lambda takes this image"
-    } else {
-        "Lambda refuses this image"
+    let verdict = match (report.target, report.is_accepted()) {
+        (Target::Lambda, true) => "Lambda takes this image",
+        (Target::Lambda, false) => "Lambda refuses this image",
+        (Target::Any, true) => "container runtimes take this image",
+        (Target::Any, false) => "there are faults in this image",
     };
     let digest = report
         .manifest
@@ -63,6 +108,7 @@ fn json(report: &Report) -> serde_json::Value {
                 "rule": finding.rule.name(),
                 "layer": finding.layer,
                 "detail": finding.detail,
+                "hint": finding.rule.hint(),
             })
         })
         .collect();
@@ -73,4 +119,28 @@ fn json(report: &Report) -> serde_json::Value {
         "unpacked": report.unpacked,
         "findings": findings,
     })
+}
+
+/// All rules as a table in Markdown, as it stands in images/README.md.
+fn rules() -> String {
+    let mut text = "| rule | what it demands | only Lambda's |\n| --- | --- | --- |\n".to_owned();
+    for rule in Rule::all() {
+        let lambdas = if rule.is_lambdas() { "yes" } else { "" };
+        writeln!(text, "| `{rule}` | {} | {lambdas} |", rule.text())
+            .expect("a string takes everything");
+    }
+    text
+}
+
+fn rules_json() -> serde_json::Value {
+    Rule::all()
+        .map(|rule| {
+            serde_json::json!({
+                "rule": rule.name(),
+                "demands": rule.text(),
+                "hint": rule.hint(),
+                "lambda_only": rule.is_lambdas(),
+            })
+        })
+        .collect()
 }

@@ -196,6 +196,7 @@ impl Archive {
 fn unpack(path: &Path, scratch: &Path) -> Result<TempPath, SourceError> {
     let mut unpacker = Unpacker::open(path)?;
     let mut write = || {
+        fs_err::create_dir_all(scratch)?;
         let mut file = tempfile::NamedTempFile::new_in(scratch)?;
         io::copy(&mut unpacker, &mut file)?;
         Ok(file.into_temp_path())
