@@ -21,7 +21,7 @@ fn by_buildah(scratch: &Path, more: &str) -> PathBuf {
         container=$(buildah from scratch)
         buildah copy "$container" files /
         buildah config --arch amd64 --entrypoint '["/bin/start"]' --workingdir /var/task "$container"
-        buildah commit --format oci "$container" "oci:$PWD/layout:x"
+        buildah commit --format oci --disable-compression=false "$container" "oci:$PWD/layout:x"
         buildah rm "$container"
         rm -rf storage run"#
     );

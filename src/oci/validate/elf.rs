@@ -167,7 +167,7 @@ fn glibc(version: &[u8]) -> Option<Glibc> {
 }
 
 /// Folders that exist on a machine that builds, and not in the image: with something inside a folder inside them, for
-/// `/tmp/perf-%d.map` is a file that a program makes where it runs.
+/// `/tmp/perf-%d.map` is a file that a program makes where it runs. What stands in quotes is prose.
 fn build_path(bytes: &[u8]) -> Option<String> {
     let is_name = |c: &u8| c.is_ascii_alphanumeric() || b"._-+".contains(c);
     let mut from = 0;
@@ -188,7 +188,11 @@ fn build_path(bytes: &[u8]) -> Option<String> {
             continue;
         };
         let folder = inside.iter().take_while(|c| is_name(c)).count();
-        let starts = at == 0 || !(is_name(&bytes[at - 1]) || bytes[at - 1] == b'/');
+        let starts = match &bytes[..at] {
+            [.., b'-', b'I' | b'L'] => true,
+            [.., before] => !is_name(before) && !b"/'\"`".contains(before),
+            [] => true,
+        };
         if starts && folder > 0 && inside.get(folder) == Some(&b'/') {
             let end = text
                 .iter()
@@ -230,6 +234,11 @@ mod tests {
             ("/var/tmp/a/b", None),
             ("/rustc/59807616/library/std/src/path.rs", None),
             ("/build//x", None),
+            (
+                "-O2 -I/build/include/openssl",
+                Some("/build/include/openssl"),
+            ),
+            ("it can be '/tmp/myimport.zip/mydirectory', if", None),
         ] {
             assert_eq!(build_path(text.as_bytes()).as_deref(), expected, "{text}");
         }
