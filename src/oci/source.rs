@@ -46,9 +46,9 @@ pub struct ImageSource<'h> {
 
 enum Place<'h> {
     Layout(Layout),
-    Archive(Archive),
+    Archive(Box<Archive>),
     Registry {
-        registry: Registry<'h>,
+        registry: Box<Registry<'h>>,
         blobs: tempfile::TempDir,
     },
 }
@@ -95,7 +95,10 @@ impl<'h> ImageSource<'h> {
                 let (bytes, sent) = registry.manifest_bytes(None)?;
                 let top = described(&bytes, sent.as_deref());
                 Ok(Self {
-                    place: Place::Registry { registry, blobs },
+                    place: Place::Registry {
+                        registry: Box::new(registry),
+                        blobs,
+                    },
                     shown,
                     top,
                     top_bytes: Some(bytes),
@@ -113,7 +116,7 @@ impl<'h> ImageSource<'h> {
                 } else {
                     let archive = Archive::open(path, name.as_ref(), access.scratch)?;
                     let (bytes, is_manifest) = archive.top()?;
-                    (Place::Archive(archive), bytes, is_manifest)
+                    (Place::Archive(Box::new(archive)), bytes, is_manifest)
                 };
                 let mut source = Self {
                     place,

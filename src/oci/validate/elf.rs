@@ -113,10 +113,10 @@ fn read_dynamic<H: FileHeader<Endian = Endianness>>(
             elf::DT_BIND_NOW => now = true,
             elf::DT_TEXTREL => textrel = true,
             elf::DT_FLAGS => {
-                now |= entry.val & u64::from(elf::DF_BIND_NOW.0) != 0;
-                textrel |= entry.val & u64::from(elf::DF_TEXTREL.0) != 0;
+                now |= entry.val & elf::DF_BIND_NOW.0 != 0;
+                textrel |= entry.val & elf::DF_TEXTREL.0 != 0;
             }
-            elf::DT_FLAGS_1 => now |= entry.val & u64::from(elf::DF_1_NOW.0) != 0,
+            elf::DT_FLAGS_1 => now |= entry.val & elf::DF_1_NOW.0 != 0,
             _ => {}
         }
     }
@@ -246,10 +246,6 @@ mod tests {
 
     #[test]
     fn damaged_bytes_are_an_error_at_most() {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the program of this test is an ELF file"
-        )]
         let path = std::env::current_exe().unwrap();
         let mut whole = fs_err::read(path).unwrap();
         assert!(Elf::read(&whole).unwrap().unwrap().glibc.is_some());

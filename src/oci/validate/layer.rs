@@ -43,8 +43,8 @@ pub(super) struct Scan {
 
 /// A blob's content: its bytes as they are, or unpacked.
 enum Content {
-    Gzip(Unpacker<io::Chain<io::Cursor<Vec<u8>>, Blob>>),
-    Plain(io::Chain<io::Cursor<Vec<u8>>, Blob>),
+    Gzip(Box<Unpacker<io::Chain<io::Cursor<Vec<u8>>, Blob>>>),
+    Plain(Box<io::Chain<io::Cursor<Vec<u8>>, Blob>>),
 }
 
 impl Read for Content {
@@ -103,9 +103,9 @@ impl Scan {
         let is_gzip = start.starts_with(&[0x1f, 0x8b]);
         let bytes = io::Cursor::new(start).chain(blob);
         let content = if is_gzip {
-            Content::Gzip(Unpacker::new(bytes, descriptor.size()))
+            Content::Gzip(Box::new(Unpacker::new(bytes, descriptor.size())))
         } else {
-            Content::Plain(bytes)
+            Content::Plain(Box::new(bytes))
         };
         let tee = Tee {
             content,
@@ -127,11 +127,11 @@ impl Scan {
         // Other bytes than the digest's are the better explanation for whatever else failed.
         let bytes = match tee.content {
             Content::Gzip(unpacker) => unpacker.into_inner(),
-            Content::Plain(bytes) => bytes,
+            Content::Plain(bytes) => *bytes,
         };
         let mut blob = bytes.into_inner().1;
         let rest_of_blob = io::copy(&mut blob, &mut io::sink());
-        let is_said_to_be_gzip = media_type::is_gzip_layer(&descriptor.media_type().to_string());
+        let is_said_to_be_gzip = media_type::is_gzip_layer(descriptor.media_type().as_ref());
         if let Err(e) = peeked.map(drop).and(rest_of_blob.map(drop)) {
             scan.damage.push((Rule::Bytes, e.to_string()));
         } else if is_zstd || (!is_gzip && is_said_to_be_gzip) {
