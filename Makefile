@@ -30,6 +30,9 @@ bench-ric: setup-bench ## Compare the runtime with the official one: start, late
 	$(if $(wildcard dist/python3.13),$(UNPACK))
 	$(if $(wildcard dist/python3.13),RIC_TEST_EXECUTABLE=$(UNPACKED)) cargo bench -p ric --bench side_by_side
 
+bench-push: image setup-test ## Time pushes into docker-registry, ours against skopeo's
+	python3 tests/bench_push.py $(IMGBUILD)
+
 build: setup ## Compile imgbuild
 	cargo build --release
 

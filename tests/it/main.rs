@@ -7,14 +7,20 @@
 //! | `inputs` | every kind of origin against its real client |
 //! | `image` | one whole build of python3.13, looked at by independent tools and used |
 //! | `base` | the base's real origins, from a registry and a web server of this machine |
+//! | `push` | publishing, against real registries and over lines that break |
 //! | `steps` | what is built again and what is not; failed, interrupted and simultaneous builds |
 //! | `verify` | images of other tools, broken and whole, in every place where an image can be |
 
 mod base;
 mod cli;
 mod credentials;
+#[path = "../../src/oci/registry/fake.rs"]
+#[allow(dead_code, reason = "its own crate's tests use all of it")]
+mod fake;
 mod image;
 mod inputs;
+mod line;
+mod push;
 #[path = "../../src/oci/tests/support/mod.rs"]
 mod registries;
 mod steps;

@@ -104,10 +104,13 @@ pub fn cache() -> PathBuf {
         .join("imgbuild")
 }
 
-/// The layout of python3.13, really built, once per run of the tests.
+/// The layout of python3.13, really built, once per run of the tests; or the one that IMGBUILD_TEST_IMAGE names.
 pub fn image() -> &'static Path {
     static IMAGE: OnceLock<PathBuf> = OnceLock::new();
     IMAGE.get_or_init(|| {
+        if let Some(layout) = std::env::var_os("IMGBUILD_TEST_IMAGE") {
+            return fs_err::canonicalize(PathBuf::from(layout)).unwrap();
+        }
         let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dist");
         let outcome = run(imgbuild(["build", "python3.13", "--output"]).arg(&output)).succeeded();
         eprintln!("{}", outcome.stderr);

@@ -260,6 +260,9 @@ impl State {
         let Some(path) = request.path.strip_prefix("/v2/") else {
             return answer(404);
         };
+        if path.is_empty() {
+            return answer(200);
+        }
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         for (part, handle) in [
             ("/blobs/uploads/", Self::upload as Handle),
