@@ -8,11 +8,12 @@
 mod clients;
 mod error;
 mod request;
+mod watched;
 
 use std::io::Read as _;
 use std::time::Duration;
 
-use reqwest::blocking::{self, Response};
+use reqwest::blocking::Response;
 use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, LOCATION};
 use reqwest::{StatusCode, Url};
 
@@ -28,8 +29,6 @@ use clients::Clients;
 use request::{Body, Redirects};
 
 const MAX_HOPS: usize = 10;
-/// An upload that is slower, in bytes per second, is given up.
-const SLOWEST_UPLOAD: u64 = 16 * 1024;
 
 /// How long to wait, how often to try again, and through what network.
 #[derive(Clone, Debug)]
@@ -98,10 +97,7 @@ impl Http {
         let mut url = request.url.clone();
         let mut on_origin = true;
         for _ in 0..=MAX_HOPS {
-            let hop = self.hop(request, &url, on_origin)?;
-            let response = hop
-                .send()
-                .map_err(|error| self.explained(error::failure(request, &url, &error), &url))?;
+            let response = self.hop(request, &url, on_origin)?;
             if response.status().is_success() {
                 return Ok(response);
             }
@@ -135,12 +131,7 @@ impl Http {
     }
 
     /// One request to one address; `Authorization` is for the origin only.
-    fn hop(
-        &self,
-        request: &Request,
-        url: &Url,
-        on_origin: bool,
-    ) -> Result<blocking::RequestBuilder, HttpError> {
+    fn hop(&self, request: &Request, url: &Url, on_origin: bool) -> Result<Response, HttpError> {
         let client = self.clients.client(&self.options, url)?;
         let mut hop = client
             .request(request.method.clone(), url.clone())
@@ -149,22 +140,25 @@ impl Http {
         if let Some(authorization) = request.authorization.as_ref().filter(|_| on_origin) {
             hop = hop.header(AUTHORIZATION, authorization.header());
         }
-        Ok(match request.body {
+        let broken = |reason: &str| HttpError::Broken {
+            host: host(url),
+            reason: shortened(reason),
+        };
+        let result = match request.body {
             // POST, PUT and PATCH say that they bring nothing; GET and HEAD have no body at all.
-            Body::Empty if request.redirects == Redirects::SameOrigin => hop.body(Vec::new()),
-            Body::Empty => hop,
-            Body::Bytes(bytes) => hop.body(bytes.to_vec()),
-            Body::Stream { length, open } => {
-                let reader = open().map_err(|error| HttpError::Broken {
-                    host: host(url),
-                    reason: shortened(&error.to_string()),
-                })?;
-                // The client's own limit is for the whole of what is sent.
-                let slowest = Duration::from_secs(length / SLOWEST_UPLOAD);
-                hop.timeout(self.options.stall_timeout + slowest)
-                    .body(blocking::Body::sized(reader, length))
+            Body::Empty if request.redirects == Redirects::SameOrigin => {
+                hop.body(Vec::new()).send()
             }
-        })
+            Body::Empty => hop.send(),
+            Body::Bytes(bytes) => hop.body(bytes.to_vec()).send(),
+            Body::Stream { length, open } => {
+                let reader = open().map_err(|error| broken(&error.to_string()))?;
+                let stall = self.options.stall_timeout;
+                watched::send(hop, length, reader, stall)
+                    .ok_or_else(|| broken("what is sent does not arrive"))?
+            }
+        };
+        result.map_err(|error| self.explained(error::failure(request, url, &error), url))
     }
 
     /// Says that there is a proxy in between, which may be to blame.

@@ -357,6 +357,47 @@ fn a_body_is_streamed_and_can_be_sent_again() {
 }
 
 #[test]
+fn a_server_that_does_nothing_is_given_up() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+    let http = Http::new(HttpOptions {
+        stall_timeout: Duration::from_secs(1),
+        ..HttpOptions::default()
+    });
+    let open = || Ok(Box::new(io::repeat(7)) as Box<dyn Read + Send>);
+    // One is too long for the buffers in between, the other gets there, and no answer comes back.
+    for length in [64 << 20, 1000] {
+        let started = std::time::Instant::now();
+        let put = Request::put(url.clone()).stream(length, &open);
+        let error = http.send(&put).unwrap_err();
+        assert!(matches!(error, HttpError::Broken { .. }), "{error}");
+        assert!(started.elapsed() < Duration::from_secs(20), "{length}");
+    }
+}
+
+#[test]
+fn a_slow_body_is_not_given_up() {
+    /// A byte at a time.
+    struct Slow;
+    impl Read for Slow {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            std::thread::sleep(Duration::from_millis(300));
+            buffer[0] = 7;
+            Ok(1)
+        }
+    }
+    let server = Server::start(|_| Reply::status(201));
+    let http = Http::new(HttpOptions {
+        stall_timeout: Duration::from_millis(900),
+        ..HttpOptions::default()
+    });
+    let open = || Ok(Box::new(Slow) as Box<dyn Read + Send>);
+    http.send(&Request::put(server.url("/")).stream(8, &open))
+        .unwrap();
+    assert_eq!(server.requests()[0].body, [7; 8]);
+}
+
+#[test]
 fn nothing_says_how_long_it_is() {
     let server = Server::start(|_| Reply::status(200));
     let http = http(Network::default());
