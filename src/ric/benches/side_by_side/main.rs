@@ -15,6 +15,8 @@ mod executable;
 mod host;
 #[path = "../../tests/differential/official.rs"]
 mod official;
+#[path = "../../tests/it/packages.rs"]
+mod packages;
 
 use std::time::Duration;
 
@@ -31,12 +33,11 @@ fn main() {
     let Some(ours) = executable::get() else {
         return;
     };
-    let (python, official) = official::for_executable(ours);
+    let official = official::install(ours);
     let folder = host::fresh_folder();
     host::write(&folder.join("app.py"), FUNCTION);
     let programs = Programs {
         ours,
-        python,
         official,
         folder,
     };

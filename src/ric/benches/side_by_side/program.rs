@@ -12,7 +12,6 @@ use crate::official::Official;
 /// What is measured.
 pub struct Programs {
     pub ours: &'static Executable,
-    pub python: PathBuf,
     pub official: Official,
     /// Where the function lies.
     pub folder: PathBuf,
@@ -65,7 +64,7 @@ impl Programs {
                 &self.ours.runtime,
             ),
             Runtime::Official => (
-                self.python.clone(),
+                self.official.python.clone(),
                 self.official.runtime.join("bootstrap.py"),
                 &self.official.runtime,
             ),
@@ -93,7 +92,7 @@ impl Programs {
 
     /// The interpreter with nothing to do.
     pub fn bare(&self, arguments: &[&str]) -> Command {
-        let mut command = host::command(&self.python);
+        let mut command = host::command(&self.official.python);
         command
             .args(arguments)
             .env_clear()

@@ -1,7 +1,7 @@
 //! The two clients, and what one of them does with a case.
 
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -17,8 +17,6 @@ use crate::recorder::{Part, Recorder, Segment};
 pub struct Clients {
     pub ours: &'static Executable,
     pub official: Official,
-    /// The interpreter that runs the official one.
-    python: PathBuf,
 }
 
 /// Both clients; None, after a loud word, if there is no executable to test.
@@ -26,12 +24,8 @@ pub fn clients() -> Option<&'static Clients> {
     static CLIENTS: OnceLock<Option<Clients>> = OnceLock::new();
     let clients = CLIENTS.get_or_init(|| {
         let ours = executable::get()?;
-        let (python, official) = official::for_executable(ours);
-        Some(Clients {
-            ours,
-            official,
-            python,
-        })
+        let official = official::install(ours);
+        Some(Clients { ours, official })
     });
     clients.as_ref()
 }
@@ -71,12 +65,14 @@ impl Clients {
                 command.arg(runtime.join("bootstrap")).arg(&case.handler);
             }
             (Start::Image, Which::Official) => {
-                command.arg(&self.python).arg(runtime.join("bootstrap.py"));
+                command
+                    .arg(&self.official.python)
+                    .arg(runtime.join("bootstrap.py"));
             }
             (Start::Module, which) => {
                 let (python, folder) = match which {
                     Which::Ours => (&self.ours.python, runtime.to_owned()),
-                    Which::Official => (&self.python, runtime.join("site-packages")),
+                    Which::Official => (&self.official.python, runtime.join("site-packages")),
                 };
                 command.arg(python).args(["-m", "awslambdaric"]);
                 command.args((!case.handler.is_empty()).then_some(&case.handler));

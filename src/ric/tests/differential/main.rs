@@ -22,3 +22,5 @@ mod executable;
 #[allow(dead_code, reason = "the other tests use the rest")]
 #[path = "../it/host.rs"]
 mod host;
+#[path = "../it/packages.rs"]
+mod packages;

@@ -1,9 +1,10 @@
-//! The official client, installed for an interpreter by pip, and the script that starts it as the official image does.
+//! The official client, and the script that starts it as the official image does.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::executable::Executable;
 use crate::host;
+use crate::packages;
 
 /// The client whose behaviour is the contract, and what it needs, each at the version that was compared with.
 const PACKAGES: [&str; 3] = [
@@ -33,54 +34,20 @@ awslambdaricmain.main([task_root, os.environ["_HANDLER"]])
 
 /// The official client, ready to run on an interpreter.
 pub struct Official {
+    /// The interpreter.
+    pub python: PathBuf,
     /// A folder like the image's /var/runtime: `bootstrap.py`, and `site-packages` beside it.
     pub runtime: PathBuf,
 }
 
-/// The official client for the interpreter that an executable is made of, and that interpreter.
-pub fn for_executable(ours: &Executable) -> (PathBuf, Official) {
-    let name = format!("3.{}", ours.minor);
-    // An executable that is linked with a shared libpython has its interpreter's modules, but not its pip.
-    let python = match &ours.home {
-        Some(home) => home.join(format!("bin/python{name}")),
-        None => ours.python.clone(),
-    };
-    let official = install(&python, ours.home.as_deref(), &format!("cpython-{name}"));
-    (python, official)
-}
-
-/// Installs it below the build's own folder, once per interpreter. Without the package index that is an error.
-fn install(python: &Path, home: Option<&Path>, tag: &str) -> Official {
-    let runtime = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("official-{tag}"));
-    let done = runtime.join(PACKAGES.join("+"));
-    if !done.exists() {
-        let fresh = host::fresh_folder();
-        let mut pip = host::command(python);
-        pip.args(["-m", "pip", "install", "--quiet", "--only-binary", ":all:"])
-            .args([
-                "--disable-pip-version-check",
-                "--root-user-action",
-                "ignore",
-            ])
-            .args(["--no-deps", "--target"])
-            .arg(fresh.join("site-packages"))
-            .args(PACKAGES)
-            .envs(home.map(|home| ("PYTHONHOME", home)));
-        let output = pip.output().unwrap();
-        assert!(
-            output.status.success(),
-            "the official client, which ours is compared with, cannot be installed: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        host::write(&fresh.join("bootstrap.py"), BOOTSTRAP);
-        host::write(&fresh.join(done.file_name().unwrap()), "");
-        host::remove(&runtime);
-        rename(&fresh, &runtime);
+/// The official client for the interpreter that an executable is made of.
+pub fn install(executable: &Executable) -> Official {
+    let runtime = host::fresh_folder();
+    let site_packages = packages::install(executable, "official", &PACKAGES);
+    host::link(&site_packages, &runtime.join("site-packages"));
+    host::write(&runtime.join("bootstrap.py"), BOOTSTRAP);
+    Official {
+        python: packages::interpreter(executable),
+        runtime,
     }
-    Official { runtime }
-}
-
-#[expect(clippy::disallowed_methods, reason = "complete, or not there")]
-fn rename(from: &Path, to: &Path) {
-    std::fs::rename(from, to).unwrap();
 }

@@ -5,6 +5,7 @@
 //! shared libpython of `RIC_TEST_PYTHON`, of `python3` or of a pyenv version. Without any of them nothing is tested, loudly.
 
 mod agents;
+mod apm;
 mod coroutines;
 mod emulator;
 mod entry;
@@ -17,6 +18,7 @@ mod invocation;
 mod json;
 mod logging;
 mod malformed;
+mod packages;
 mod signals;
 mod snapshot;
 mod streaming;
