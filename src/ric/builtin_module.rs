@@ -14,7 +14,7 @@ use crate::{ffi, parts, paths, posting, serve, session, system, version};
 pub const NAME: &str = "_lambda_ric";
 
 /// The module's functions.
-pub static FUNCTIONS: [Function; 13] = [
+pub static FUNCTIONS: [Function; 14] = [
     Function {
         name: c"bootstrap",
         doc: c"Prepares sys.path and runs the handler that _HANDLER names. Does not return.",
@@ -57,7 +57,7 @@ pub static FUNCTIONS: [Function; 13] = [
     },
     Function {
         name: c"settle",
-        doc: c"Runs what a handler returned; returns its value and None, or an iterator of pieces and the first of them.",
+        doc: c"Runs what a handler returned for a request id; returns its value and None, or an iterator of pieces and the first of them.",
         call: settle,
     },
     Function {
@@ -71,9 +71,14 @@ pub static FUNCTIONS: [Function; 13] = [
         call: post_alone,
     },
     Function {
-        name: c"run_worker",
-        doc: c"As run, in one of several processes; calls the second argument when the function is initialised.",
-        call: run_worker,
+        name: c"initialise",
+        doc: c"Loads a handler and returns it. An error is reported and becomes SystemExit.",
+        call: initialise,
+    },
+    Function {
+        name: c"serve",
+        doc: c"Takes one invocation after another to a handler that is loaded. Does not return.",
+        call: serve,
     },
     Function {
         name: c"die_with_parent",
@@ -92,6 +97,11 @@ pub fn install(py: Python) -> Result<()> {
     module.set(py, "__doc__", &text)?;
     module.set(py, "request_id", &none)?;
     module.set(py, "tenant_id", &none)?;
+    module.set(py, "invocation_of_thread", &none)?;
+    let lock = py
+        .import("_thread")?
+        .call_method(py, "allocate_lock", &[])?;
+    module.set(py, "_lock", &lock)?;
     module.set(py, "is_worker", &py.boolean(false)?)
 }
 
@@ -113,16 +123,35 @@ fn get_attribute(py: Python, arguments: &[Object]) -> Result<Object> {
     };
     let globals = part.run(py)?;
     let module = module(py)?;
+    let lock = module.get(py, "_lock")?;
+    lock.call_method(py, "acquire", &[])?;
+    let value = publish(py, &module, part, &wanted, &globals);
+    lock.call_method(py, "release", &[])?;
+    value
+}
+
+/// Enters a part's names in the module, unless another thread was faster: the part's state must not exist twice.
+fn publish(
+    py: Python,
+    module: &Object,
+    part: &parts::Part,
+    wanted: &str,
+    globals: &Object,
+) -> Result<Object> {
+    let known = module.get(py, "__dict__")?;
+    let wanted = py.text(wanted)?;
+    if let Some(value) = known.get_key(py, &wanted)? {
+        return Ok(value);
+    }
     for name in part.names {
         if let Some(value) = globals.get_key(py, &py.text(name)?)? {
             module.set(py, name, &value)?;
         }
     }
     // The name is in the part's list, so it is there unless the part does not define it.
-    match globals.get_key(py, &py.text(&wanted)?)? {
-        Some(value) => Ok(value),
-        None => Err(py.raise(Builtin::AttributeError, &wanted)),
-    }
+    known
+        .get_key(py, &wanted)?
+        .ok_or_else(|| py.raise(Builtin::AttributeError, part.names[0]))
 }
 
 fn find_spec(py: Python, arguments: &[Object]) -> Result<Object> {
@@ -168,10 +197,12 @@ fn run(py: Python, arguments: &[Object]) -> Result<Object> {
     Ok(py.none())
 }
 
-fn run_worker(py: Python, arguments: &[Object]) -> Result<Object> {
-    let handler = argument(py, arguments, 0)?.to_string(py)?;
-    module(py)?.set(py, "is_worker", &py.boolean(true)?)?;
-    serve::run_worker(py, &handler, argument(py, arguments, 1)?)?;
+fn initialise(py: Python, arguments: &[Object]) -> Result<Object> {
+    serve::initialise(py, &argument(py, arguments, 0)?.to_string(py)?)
+}
+
+fn serve(py: Python, arguments: &[Object]) -> Result<Object> {
+    serve::serve(py, argument(py, arguments, 0)?.clone())?;
     Ok(py.none())
 }
 
@@ -222,7 +253,9 @@ fn wait_next(py: Python, _arguments: &[Object]) -> Result<Object> {
 }
 
 fn settle(py: Python, arguments: &[Object]) -> Result<Object> {
-    match streaming::settle(py, argument(py, arguments, 0)?.clone())? {
+    let result = argument(py, arguments, 0)?.clone();
+    let request_id = argument(py, arguments, 1)?.to_string(py)?;
+    match streaming::settle(py, result, &request_id)? {
         Settled::Value(value) => py.tuple([value, py.none()]),
         Settled::Stream(Stream { pieces, first }) => {
             let first = py.tuple([py.boolean(first.is_http)?, py.bytes(&first.bytes)?])?;

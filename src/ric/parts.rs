@@ -32,7 +32,7 @@ macro_rules! part {
     };
 }
 
-static PARTS: [Part; 11] = [
+static PARTS: [Part; 12] = [
     part!("start.py", ["unbuffer", "resolve", "Unbuffered"]),
     part!(
         "context.py",
@@ -85,7 +85,8 @@ static PARTS: [Part; 11] = [
     part!("json_logs.py", ["JsonFormatter"]),
     part!("snapshot.py", ["take_snapshot"]),
     part!("preview.py", ["warn_of_preview"]),
-    part!("workers.py", ["run_workers", "worker_log"]),
+    part!("workers.py", ["run_workers", "worker_log", "exit_code"]),
+    part!("threads.py", ["run_threads"]),
 ];
 
 /// The part that defines a name.

@@ -21,38 +21,34 @@ pub fn run(py: Python, handler: &str) -> Result<()> {
         builtin_module::name(py, "run_workers")?.call(py, &[&py.text(handler)?])?;
         return Ok(());
     }
-    run_alone(py, handler, None)
+    let handler = initialise(py, handler)?;
+    serve(py, handler)
 }
 
-/// Initialises and serves in one of several processes; calls `ready` in between.
-pub fn run_worker(py: Python, handler: &str, ready: &Object) -> Result<()> {
-    run_alone(py, handler, Some(ready))
-}
-
-fn run_alone(py: Python, handler: &str, ready: Option<&Object>) -> Result<()> {
+/// Loads the function and returns its handler. An error is reported and becomes SystemExit.
+pub fn initialise(py: Python, handler: &str) -> Result<Object> {
     let module = builtin_module::module(py)?;
     module.call_method(py, "unbuffer", &[])?;
     if system::present("_LAMBDA_TELEMETRY_LOG_FD").is_some() {
         module.call_method(py, "log_sink", &[])?;
     }
-    let initialise = || {
+    let resolve = || {
         await_logging(py, &module)?;
         if version::is_preview() {
             module.call_method(py, "warn_of_preview", &[])?;
         }
         module.call_method(py, "resolve", &[&py.text(handler)?])
     };
-    let handler = match initialise() {
-        Ok(handler) => handler,
-        Err(Raised) => return Err(init_failed(py, &module)),
-    };
+    let handler = resolve().map_err(|Raised| init_failed(py, &module))?;
     if system::present("AWS_LAMBDA_INITIALIZATION_TYPE").is_some_and(|kind| kind == "snap-start") {
         module.call_method(py, "take_snapshot", &[])?;
     }
+    Ok(handler)
+}
+
+/// Takes one invocation after another to a handler. Ends with an exception.
+pub fn serve(py: Python, handler: Object) -> Result<()> {
     let session = Session::new(py, handler)?;
-    if let Some(ready) = ready {
-        ready.call(py, &[])?;
-    }
     loop {
         let invocation = wait_next(py)?;
         session.serve(py, &invocation)?;

@@ -6,7 +6,7 @@ use crate::json::{self, Encoder};
 use crate::posting::{self, encode_error, fault, post_error, post_response};
 use crate::runtime_api::Answered;
 use crate::streaming::{self, Settled, Stream};
-use crate::{builtin_module, system, version};
+use crate::{builtin_module, ffi, system, version};
 
 /// The X-Ray cause travels in a header; from this size on it is left out.
 const XRAY_LIMIT: usize = 1024 * 1024;
@@ -16,8 +16,7 @@ pub struct Session {
     module: Object,
     handler: Object,
     make_context: Object,
-    environment: Object,
-    trace_variable: Object,
+    trace: TraceVariable,
     encoder: Encoder,
 }
 
@@ -35,8 +34,7 @@ impl Session {
         let module = builtin_module::module(py)?;
         Ok(Self {
             make_context: module.get(py, "make_context")?,
-            environment: py.import("os")?.get(py, "environ")?,
-            trace_variable: py.text("_X_AMZN_TRACE_ID")?,
+            trace: TraceVariable::new(py)?,
             encoder: Encoder {
                 ensure_ascii: version::escapes_unicode(),
             },
@@ -74,23 +72,17 @@ impl Session {
 
     /// Tells logging and the X-Ray SDK which invocation this is.
     fn announce(&self, py: Python, invocation: &Invocation) -> Result<()> {
-        self.module
-            .set(py, "request_id", &py.text(&invocation.request_id)?)?;
-        self.module.set(
-            py,
-            "tenant_id",
-            &py.optional_text(invocation.tenant_id.as_deref())?,
-        )?;
-        match &invocation.trace_id {
-            Some(id) => self
-                .environment
-                .set_item(py, &self.trace_variable, &py.text(id)?),
-            None if system::present("_X_AMZN_TRACE_ID").is_some() => {
-                builtin_module::ignore(py, self.environment.delete_item(py, &self.trace_variable));
-                Ok(())
-            }
-            None => Ok(()),
+        let request_id = py.text(&invocation.request_id)?;
+        let tenant_id = py.optional_text(invocation.tenant_id.as_deref())?;
+        let of_thread = self.module.get(py, "invocation_of_thread")?;
+        if !of_thread.is_none() {
+            // The environment belongs to all threads, so no trace id is in it.
+            let ids = py.tuple([request_id, tenant_id])?;
+            return of_thread.call_method(py, "set", &[&ids]).map(drop);
         }
+        self.module.set(py, "request_id", &request_id)?;
+        self.module.set(py, "tenant_id", &tenant_id)?;
+        self.trace.set(py, invocation.trace_id.as_deref())
     }
 
     fn invoke(&self, py: Python, invocation: &Invocation) -> Result<Reply> {
@@ -113,7 +105,7 @@ impl Session {
         };
         let mut result = self.handler.call(py, &[&event, &context])?;
         if result.kind() == Kind::Other {
-            result = match streaming::settle(py, result)? {
+            result = match streaming::settle(py, result, &invocation.request_id)? {
                 Settled::Value(value) => value,
                 Settled::Stream(stream) => return Ok(Reply::Streamed(stream)),
             };
@@ -133,6 +125,48 @@ impl Session {
             content_type: "application/json",
             body,
         })
+    }
+}
+
+/// `_X_AMZN_TRACE_ID`, in os.environ and in the C library's environment.
+struct TraceVariable {
+    environment: Object,
+    /// Where os.environ has its values, as bytes.
+    values: Option<Object>,
+}
+
+impl TraceVariable {
+    const NAME: &str = "_X_AMZN_TRACE_ID";
+
+    fn new(py: Python) -> Result<Self> {
+        let environment = py.import("os")?.get(py, "environ")?;
+        let values = environment.get(py, "_data");
+        let values = values.ok().filter(|values| values.kind() == Kind::Dict);
+        py.take_exception();
+        Ok(Self {
+            environment,
+            values,
+        })
+    }
+
+    fn set(&self, py: Python, trace_id: Option<&str>) -> Result<()> {
+        match (trace_id, &self.values) {
+            (Some(id), Some(values)) => {
+                let (name, value) = (py.bytes(Self::NAME.as_bytes())?, py.bytes(id.as_bytes())?);
+                values.set_item(py, &name, &value)?;
+                ffi::set_changing_variable(Self::NAME, id);
+            }
+            (Some(id), None) => {
+                let (name, value) = (py.text(Self::NAME)?, py.text(id)?);
+                self.environment.set_item(py, &name, &value)?;
+            }
+            (None, _) if system::present(Self::NAME).is_some() => {
+                let name = py.text(Self::NAME)?;
+                builtin_module::ignore(py, self.environment.delete_item(py, &name));
+            }
+            (None, _) => {}
+        }
+        Ok(())
     }
 }
 

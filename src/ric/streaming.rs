@@ -40,7 +40,7 @@ pub struct Piece {
 
 /// Runs coroutines until there is a value or a generator, and takes a generator's first piece. Raises what they raise, and
 /// a FaultException for a piece of another type.
-pub fn settle(py: Python, mut result: Object) -> Result<Settled> {
+pub fn settle(py: Python, mut result: Object, request_id: &str) -> Result<Settled> {
     let run = |name: &str, result: &Object| builtin_module::name(py, name)?.call(py, &[result]);
     let pieces = loop {
         match result.unfinished(py)? {
@@ -57,7 +57,7 @@ pub fn settle(py: Python, mut result: Object) -> Result<Settled> {
     let first = match pieces.next(py)? {
         Some(first) => piece(py, &first, true).or_else(|Raised| {
             let exception = py.take_exception();
-            close(py, &pieces)?;
+            close(py, &pieces, request_id)?;
             Err(exception.map_or(Raised, |exception| py.restore(exception)))
         })?,
         None => nothing,
@@ -113,14 +113,14 @@ pub fn post(py: Python, answered: &Answered, stream: &Stream) -> Result<()> {
                 Ok(answer) => Ok(answer),
                 Err(gone) => {
                     posting::say_refused(&Refused::from(gone));
-                    return close(py, pieces);
+                    return close(py, pieces, &answered.request_id);
                 }
             }
         }
         Err(error) => Err(error),
     };
     // A finished generator does not mind.
-    close(py, pieces)?;
+    close(py, pieces, &answered.request_id)?;
     posting::check(py, answer, "Failed to post invocation response")
 }
 
@@ -155,7 +155,7 @@ fn transfer(
                 return Err(py.restore(exception));
             }
             let [error, _] = posting::report(py, &answered.request_id, &exception)?;
-            close(py, pieces)?;
+            close(py, pieces, &answered.request_id)?;
             let kind = error.get_item(py, &py.text("errorType")?)?.to_string(py)?;
             let body = py.bytes(&posting::encode_error(py, &error)?)?;
             let body = py
@@ -202,14 +202,13 @@ fn advance(
 }
 
 /// Closes a generator. What it raises then is logged; nobody waits for it any more.
-fn close(py: Python, pieces: &Object) -> Result<()> {
+fn close(py: Python, pieces: &Object, request_id: &str) -> Result<()> {
     let Err(Raised) = pieces.call_method(py, "close", &[]) else {
         return Ok(());
     };
     match py.take_exception() {
         Some(exception) if exception.is(Builtin::Exception) => {
-            let request_id = builtin_module::name(py, "request_id")?.to_string(py)?;
-            posting::report(py, &request_id, &exception).map(drop)
+            posting::report(py, request_id, &exception).map(drop)
         }
         Some(exception) => Err(py.restore(exception)),
         None => Ok(()),

@@ -39,7 +39,7 @@ macro_rules! methods {
     };
 }
 
-static METHODS: [MethodDef; FUNCTIONS.len()] = methods!(0 1 2 3 4 5 6 7 8 9 10 11 12);
+static METHODS: [MethodDef; FUNCTIONS.len()] = methods!(0 1 2 3 4 5 6 7 8 9 10 11 12 13);
 
 impl Python {
     /// A new module without an import, entered in `sys.modules`, with the functions of the builtin module in it.

@@ -28,7 +28,9 @@ pub use exception::{Builtin, Exception};
 pub use functions::Function;
 pub use interpreter::{run_python, version_text};
 pub use kind::{Kind, Unfinished};
-pub use process::{adopt_orphans, die_with_parent, kill_with_parent, reap, set_variable};
+pub use process::{
+    adopt_orphans, die_with_parent, kill_with_parent, reap, set_changing_variable, set_variable,
+};
 pub use signals::{
     Signal, SignalsHeld, StopSignals, Wake, signal_group, signal_process, unblock_signals_in,
 };

@@ -1,13 +1,15 @@
 //! What this process does to itself before and beside the interpreter.
 
 #[cfg(feature = "executable")]
-use std::ffi::{CStr, c_char};
-use std::ffi::{c_int, c_ulong};
+use std::ffi::CStr;
+use std::ffi::{c_char, c_int, c_ulong};
+use std::sync::{Mutex, PoisonError};
 
 use super::Signal;
 
 unsafe extern "C" {
     fn prctl(option: c_int, ...) -> c_int;
+    fn putenv(assignment: *mut c_char) -> c_int;
     fn waitpid(process: c_int, status: *mut c_int, options: c_int) -> c_int;
 }
 
@@ -15,6 +17,23 @@ unsafe extern "C" {
 pub fn set_variable(name: &str, value: &std::ffi::OsStr) {
     // SAFETY: the program has one thread when its role is decided, the only time at which this is called.
     unsafe { std::env::set_var(name, value) };
+}
+
+/// Sets an environment variable that changes very often, always the same one: the C library's setenv keeps every value that
+/// it ever got. Call it, as everything that changes the environment, from one thread, attached to the interpreter.
+pub fn set_changing_variable(name: &str, value: &str) {
+    static BUFFERS: Mutex<[Vec<u8>; 2]> = Mutex::new([Vec::new(), Vec::new()]);
+    let mut buffers = BUFFERS.lock().unwrap_or_else(PoisonError::into_inner);
+    // The two take turns, so that what somebody has just read stays as it is.
+    buffers.swap(0, 1);
+    let assignment = &mut buffers[0];
+    assignment.clear();
+    for part in [name, "=", value] {
+        assignment.extend(part.bytes().filter(|&byte| byte != 0));
+    }
+    assignment.push(0);
+    // SAFETY: a terminated text that is changed no more before another one has taken its place in the environment.
+    unsafe { putenv(assignment.as_mut_ptr().cast()) };
 }
 
 /// This process gets SIGTERM when the thread that forked it ends.

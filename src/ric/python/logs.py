@@ -43,9 +43,11 @@ class LambdaLoggerFilter(logging.Filter):
     __module__ = "awslambdaric.bootstrap"
 
     def filter(self, record):
-        invocation = sys.modules["_lambda_ric"]
-        record.aws_request_id = invocation.request_id or ""
-        record.tenant_id = invocation.tenant_id
+        runtime = sys.modules["_lambda_ric"]
+        ids = runtime.request_id, runtime.tenant_id
+        if runtime.invocation_of_thread is not None:
+            ids = runtime.invocation_of_thread.get(ids)
+        record.aws_request_id, record.tenant_id = ids[0] or "", ids[1]
         return True
 
 

@@ -1,4 +1,5 @@
-# Managed Instances: several worker processes, each with an initialisation and a connection of its own.
+# Managed Instances: several workers, each with a connection of its own. They are processes, each with an initialisation of
+# its own, or threads where the interpreter has no GIL.
 import os
 import sys
 import time
@@ -12,6 +13,9 @@ def run_workers(handler):
     """Starts the workers and keeps them alive. Returns when none is left."""
     count = int(os.environ["AWS_LAMBDA_MAX_CONCURRENCY"])
     _announce(count)
+    if count > 1 and not getattr(sys, "_is_gil_enabled", lambda: True)():
+        _redirect()
+        return _lambda_ric.run_threads(_lambda_ric.initialise(handler), count)
     workers = [_Worker(handler) for _ in range(count)]
     while workers:
         pid, _ = os.wait()
@@ -84,9 +88,12 @@ def _work(handler, parent, ready):
         _lambda_ric.die_with_parent()
         if os.getppid() == parent:
             _redirect()
-            _lambda_ric.run_worker(handler, announce_ready)
+            _lambda_ric.is_worker = True
+            function = _lambda_ric.initialise(handler)
+            announce_ready()
+            _lambda_ric.serve(function)
     except SystemExit as end:
-        code = _exit_code(end.code)
+        code = exit_code(end.code)
     except BaseException:
         import traceback
 
@@ -100,7 +107,7 @@ def _work(handler, parent, ready):
         os._exit(code)
 
 
-def _exit_code(code):
+def exit_code(code):
     if code is None:
         return 0
     if isinstance(code, int):

@@ -83,7 +83,7 @@ def handle_event_request(
             tenant_id,
         )
         event = marshaller.unmarshal_request(event_body, content_type)
-        response, first_piece = _lambda_ric.settle(request_handler(event, lambda_context))
+        response, first_piece = _lambda_ric.settle(request_handler(event, lambda_context), invoke_id)
         if first_piece is None:
             result, result_content_type = marshaller.marshal_response(response)
     except Exception as error:

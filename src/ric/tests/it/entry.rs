@@ -71,6 +71,7 @@ fn functions_find_the_images_surroundings() {
     );
     let (runtime, task) = (runtime.display(), task.display());
     let python = f.executable.python.display().to_string();
+    let threads = if f.executable.free_threaded { "t" } else { "" };
     let outcome = f.event("1").run();
     let post = outcome.posts()[0];
     assert!(
@@ -86,6 +87,7 @@ fn functions_find_the_images_surroundings() {
         .map(|word| word.trim_matches('"'))
         .collect();
     let site = format!("/lib/python3.{minor}/site-packages");
+    let installed = format!("/lib/python3.{minor}{threads}/site-packages");
     assert_eq!(path[0], task.to_string());
     if minor >= 11 {
         assert_eq!(
@@ -93,14 +95,14 @@ fn functions_find_the_images_surroundings() {
             [format!("/opt/python{site}").as_str(), "/opt/python"]
         );
         assert!(
-            path[3].ends_with(&site) && !path[3].starts_with("/opt"),
+            path[3].ends_with(&installed) && !path[3].starts_with("/opt"),
             "{path:?}"
         );
         assert_eq!(path[4], runtime.to_string());
     } else {
         assert_eq!(path[1], runtime.to_string());
     }
-    assert!(path.last().unwrap().ends_with(&site));
+    assert!(path.last().unwrap().ends_with(&installed));
 }
 
 #[test]

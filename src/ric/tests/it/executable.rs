@@ -16,6 +16,8 @@ pub struct Executable {
     pub home: Option<PathBuf>,
     /// The 13 of 3.13.
     pub minor: u32,
+    /// Whether the interpreter runs without a GIL.
+    pub free_threaded: bool,
 }
 
 /// The executable, or None after a loud word about why there is none.
@@ -36,6 +38,8 @@ pub fn get() -> Option<&'static Executable> {
 fn given(program: &Path) -> Executable {
     let python = program.canonicalize().expect("RIC_TEST_EXECUTABLE exists");
     let minor = ask(&python, "import sys; print(sys.version_info.minor)");
+    let gil = "import sys; print(getattr(sys, '_is_gil_enabled', lambda: True)())";
+    let free_threaded = ask(&python, gil).is_some_and(|answer| answer == "False");
     // The image's own Python files, if they lie beside the name that was given.
     let beside = program.parent().unwrap();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("runtime");
@@ -52,6 +56,7 @@ fn given(program: &Path) -> Executable {
             .unwrap(),
         python,
         home: None,
+        free_threaded,
     }
 }
 
@@ -176,5 +181,6 @@ fn build() -> Option<Executable> {
         python,
         home: Some(library.prefix),
         minor: library.minor,
+        free_threaded: false,
     })
 }

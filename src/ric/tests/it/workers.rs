@@ -1,4 +1,4 @@
-//! Managed Instances: several workers, each with a connection of its own.
+//! Managed Instances: several workers, each a process with a connection of its own.
 
 use std::path::Path;
 use std::thread;
@@ -10,7 +10,14 @@ use crate::host;
 const PID: &str = "import os\ndef handler(event, context):\n    if event == 'die': os._exit(3)\n    return os.getpid()\n";
 
 fn workers(count: &str, source: &str) -> Option<Function> {
-    Some(function(source)?.variable("AWS_LAMBDA_MAX_CONCURRENCY", count))
+    let f = function(source)?.variable("AWS_LAMBDA_MAX_CONCURRENCY", count);
+    // Without a GIL they would be threads.
+    let free_threaded = f.executable.free_threaded;
+    Some(if free_threaded {
+        f.variable("PYTHON_GIL", "1")
+    } else {
+        f
+    })
 }
 
 fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
