@@ -1,4 +1,4 @@
-//! What people see of a push: a bar per blob on a terminal, a line per blob elsewhere.
+//! What people see of blobs on their way: a bar per blob on a terminal, a line per blob elsewhere.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -46,6 +46,7 @@ impl Watch for Sending {
         drop(transfers);
         match (outcome, transfer) {
             (Outcome::Sent, Some(transfer)) => transfer.ended("sent", blob.size, None),
+            (Outcome::Fetched, Some(transfer)) => transfer.ended("fetched", blob.size, None),
             (Outcome::Mounted(from), _) => {
                 let name = short(&blob.digest);
                 self.progress.note(&format!("took {name} from {from}"));

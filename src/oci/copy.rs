@@ -16,6 +16,7 @@ use crate::epoch::Epoch;
 use crate::image;
 use crate::layout::{BLOBS, INDEX, Layout, LayoutError, MARKER, MARKER_BYTES, REF_NAME, write};
 use crate::media_type;
+use crate::parallel::in_parallel;
 use crate::registry::{
     Descriptor, Document, Entry, Graph, Links, ManifestError, OpenBlob, Platform,
 };
@@ -24,6 +25,9 @@ use crate::tar_writer::{TarWriteError, Times, write_tar};
 use crate::tarball::docker_manifest;
 use crate::tree::{Tree, TreeError};
 pub use destination::{Destination, InvalidDestination};
+
+/// Blobs on their way at a time.
+const DOWNLOADS: usize = 4;
 
 /// A copy that failed; the place it was for is as it was before, but for blobs that nothing leads to.
 #[derive(Debug, thiserror::Error)]
@@ -140,12 +144,15 @@ fn add(
         move |source| CopyError::Write { path, source }
     };
     fs_err::create_dir_all(&blobs).map_err(failed(&blobs))?;
-    for blob in &graph.blobs {
+    let missing = |blob: &&Descriptor| {
+        let there = fs_err::File::open(blobs.join(blob.digest.hex()));
+        let there = there.and_then(crate::Digest::of_reader);
+        !there.is_ok_and(|(digest, _)| digest == blob.digest)
+    };
+    let missing: Vec<&Descriptor> = graph.blobs.iter().filter(missing).collect();
+    fetch(source, &missing)?;
+    for blob in missing {
         let to = blobs.join(blob.digest.hex());
-        let there = fs_err::File::open(&to).and_then(crate::Digest::of_reader);
-        if there.is_ok_and(|(digest, _)| digest == blob.digest) {
-            continue;
-        }
         let mut file = tempfile::NamedTempFile::new_in(&blobs).map_err(failed(&to))?;
         io::copy(&mut source.blob(blob)?, &mut file).map_err(failed(&to))?;
         blob::commit(file, &to).map_err(failed(&to))?;
@@ -185,6 +192,7 @@ pub fn to_archive(
         let path = name.parse().map_err(TreeError::from)?;
         Ok(tree.insert(path, File::file(content, 0o644))?)
     };
+    fetch(source, &graph.blobs.iter().collect::<Vec<_>>())?;
     for blob in &graph.blobs {
         // What goes into the tar is not checked on its way.
         io::copy(&mut source.blob(blob)?, &mut io::sink()).map_err(failed)?;
@@ -226,6 +234,12 @@ pub fn to_archive(
     let writer = write_tar(&tree, Times::Epoch(Epoch::default()), writer)?;
     let temporary = writer.into_inner().map_err(|e| failed(e.into_error()))?;
     blob::commit(temporary, path).map_err(failed)
+}
+
+/// Has blobs on this machine, several downloads at a time.
+fn fetch(source: &ImageSource, blobs: &[&Descriptor]) -> Result<(), CopyError> {
+    in_parallel(DOWNLOADS, blobs, |blob| source.blob_file(blob).map(drop))?;
+    Ok(())
 }
 
 fn named(root: &Document, platform: Option<Platform>, name: &str) -> Entry {

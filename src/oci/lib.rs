@@ -12,6 +12,7 @@ pub mod image;
 pub mod layer;
 pub mod layout;
 pub mod media_type;
+mod parallel;
 pub mod path;
 pub mod registry;
 pub mod root;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use oci::copy::{self, Destination};
-use oci::registry::{Endpoint, Graph, Platform, Push, Reference, Registry};
+use oci::registry::{Endpoint, Graph, Push, Reference, Registry, Watch};
 use oci::source::{Access, ImageSource, Location, Name};
 use serde_json::json;
 
@@ -18,9 +18,11 @@ use crate::inputs::Progress;
 pub fn run(settings: &Settings, flags: &flags::Copy) -> Result<()> {
     let http = settings.http(&flags.network)?;
     let scratch = tempfile::tempdir()?;
+    let progress = Progress::new(settings.progress);
+    let watch: Arc<dyn Watch> = Arc::new(Sending::new(&progress));
     let access = Access {
         scratch: scratch.path(),
-        connect: &|reference| Registry::new(&http, reference.clone()),
+        connect: &|reference| Ok(Registry::new(&http, reference.clone())?.watched(watch.clone())),
     };
     let location = Location::parse(&flags.source, Some(&flags.output))?;
     let destination = Destination::parse(&flags.destination)?;
@@ -45,8 +47,15 @@ pub fn run(settings: &Settings, flags: &flags::Copy) -> Result<()> {
                 refuse_fallback(image, flags.allow_fallback)?;
             }
             let endpoint = Endpoint::new(&http, reference)?;
-            to_registry(settings, &endpoint, reference, &source, &graph, &location)
-                .with_context(failed)?;
+            to_registry(
+                watch.clone(),
+                &endpoint,
+                reference,
+                &source,
+                &graph,
+                &location,
+            )
+            .with_context(failed)?;
             format!("{}/{}", reference.registry(), reference.repository())
         }
         Destination::Layout(dir, name) => {
@@ -64,17 +73,13 @@ pub fn run(settings: &Settings, flags: &flags::Copy) -> Result<()> {
         "reference": format!("{name}@{}", root.digest),
         "digest": root.digest,
         "mediaType": root.media_type,
-        "platform": platform_name(image.as_ref().map(|image| &image.platform)),
+        "platform": image.as_ref().map(|image| image.platform.to_string()),
     });
     report(settings.format, &result, None, None)
 }
 
-fn platform_name(platform: Option<&Platform>) -> Option<String> {
-    platform.map(ToString::to_string)
-}
-
 fn to_registry(
-    settings: &Settings,
+    watch: Arc<dyn Watch>,
     endpoint: &Endpoint,
     to: &Reference,
     source: &ImageSource,
@@ -98,14 +103,13 @@ fn to_registry(
         }
         _ => Vec::new(),
     };
-    let progress = Progress::new(settings.progress);
     let push = Push {
         endpoint,
         repository: to.repository(),
         graph,
         open: &|blob| copy::open(source, blob),
         mount_from: &mount_from,
-        watch: Arc::new(Sending::new(&progress)),
+        watch,
     };
     push.run(&tags)?;
     Ok(())

@@ -143,6 +143,10 @@ fn text(shown: &Value) -> String {
             Value::Array(items) => items.iter().for_each(|item| line(key, &plain(item))),
             Value::Object(items) => {
                 for (name, value) in items {
+                    // Annotations often say again what labels say.
+                    if key == "annotations" && shown["labels"][name] == *value {
+                        continue;
+                    }
                     line(key, &format!("{}={}", clean(name), plain(value)));
                 }
             }

@@ -166,6 +166,11 @@ fn serve(
     let (Some(method), Some(path)) = (words.next(), words.next()) else {
         return Ok(());
     };
+    // As a proxy is asked.
+    let path = match path.strip_prefix("http://") {
+        Some(rest) => rest[rest.find('/').unwrap_or(rest.len())..].to_owned(),
+        None => path,
+    };
     let mut headers = BTreeMap::new();
     loop {
         let mut line = String::new();

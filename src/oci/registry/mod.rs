@@ -21,6 +21,7 @@ mod secret;
 mod tls;
 mod transfer;
 mod upload;
+mod watch;
 
 pub use auth::Access;
 pub use credentials::{
@@ -32,7 +33,7 @@ pub use http::{Answer, Http, HttpError, HttpOptions, Open, Request, host, shown}
 pub use manifest::{Descriptor, Index, Manifest, ManifestError, Platform};
 pub use network::{Network, Proxies};
 pub use pull::{BlobSink, PullError, Pulled, Registry};
-pub use push::{Outcome, Push, PushError, Pushed, Watch};
+pub use push::{Push, PushError, Pushed};
 pub use reference::{InvalidReference, Reference, without_login};
 pub use referrers::{EMPTY_CONFIG, Referrers, ReferrersError, artifact, empty_config};
 pub use retry::Clock;
@@ -40,6 +41,7 @@ pub use secret::Secret;
 pub use tls::{CaCertificates, CaError, TlsFault};
 pub use transfer::{TransferError, download};
 pub use upload::OpenBlob;
+pub use watch::{Outcome, Watch};
 
 /// An address, parsed.
 pub use reqwest::Url;

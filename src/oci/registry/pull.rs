@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fs_err as fs;
 use reqwest::header::CONTENT_TYPE;
@@ -12,7 +13,7 @@ use super::endpoint::Endpoint;
 use super::http::{Http, HttpError, Request};
 use super::manifest::{ACCEPT, Document};
 use super::transfer::{TransferError, download};
-use super::{Descriptor, Manifest, ManifestError, Platform, Reference};
+use super::{Descriptor, Manifest, ManifestError, Outcome, Platform, Reference, Watch};
 use crate::{Digest, ManifestDigest};
 
 /// The specification's own limit.
@@ -47,6 +48,7 @@ pub struct Registry<'h> {
     endpoint: Endpoint<'h>,
     access: Access,
     reference: Reference,
+    watch: Option<Arc<dyn Watch>>,
 }
 
 /// An image whose blobs are all in the sink.
@@ -143,7 +145,16 @@ impl<'h> Registry<'h> {
             endpoint: Endpoint::new(http, &reference)?,
             access: Access::pull(reference.repository()),
             reference,
+            watch: None,
         })
+    }
+
+    /// Reports blobs on their way.
+    pub fn watched(self, watch: Arc<dyn Watch>) -> Self {
+        Self {
+            watch: Some(watch),
+            ..self
+        }
     }
 
     /// The host and port that are asked.
@@ -249,16 +260,25 @@ impl<'h> Registry<'h> {
         let path = format!("blobs/{}", blob.digest);
         let url = self.endpoint.url(self.reference.repository(), &path)?;
         let get = Request::get(url);
+        let mut at = |bytes| {
+            at(bytes);
+            if let Some(watch) = &self.watch {
+                watch.at(blob, bytes);
+            }
+        };
         let mut open = |from| self.endpoint.once(&self.access, &get.clone().from(from));
-        let options = self.endpoint.http().options();
-        Ok(download(
-            options,
+        download(
+            self.endpoint.http().options(),
             &blob.digest,
             Some(blob.size),
             part,
             &mut open,
-            at,
-        )?)
+            &mut at,
+        )?;
+        if let Some(watch) = &self.watch {
+            watch.done(blob, &Outcome::Fetched);
+        }
+        Ok(())
     }
 
     fn fetch_manifest(

@@ -3,7 +3,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use reqwest::StatusCode;
 use reqwest::header::CONTENT_TYPE;
@@ -13,32 +12,14 @@ use super::endpoint::Endpoint;
 use super::http::{HttpError, Request};
 use super::manifest::ACCEPT;
 use super::upload::{OpenBlob, Upload};
-use super::{Descriptor, Document, Graph};
+use super::{Descriptor, Document, Graph, Outcome, Watch};
 use crate::Digest;
+use crate::parallel::in_parallel;
 
 /// Questions at a time.
 const QUESTIONS: usize = 8;
 /// Blobs on their way at a time.
 const UPLOADS: usize = 4;
-
-/// Hears how a push goes, from several threads.
-pub trait Watch: Send + Sync {
-    /// So many bytes of a blob are sent.
-    fn at(&self, blob: &Descriptor, bytes: u64);
-    /// A blob is there.
-    fn done(&self, blob: &Descriptor, outcome: &Outcome);
-}
-
-/// How a blob came to be there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It was there.
-    There,
-    /// The registry took it from another repository.
-    Mounted(String),
-    /// It was sent.
-    Sent,
-}
 
 /// A push, before it is done.
 pub struct Push<'a> {
@@ -194,7 +175,9 @@ impl Push<'_> {
     /// Brings everything there, then moves each tag to its document of the graph. Without a tag the documents can be
     /// had by their digests.
     pub fn run(&self, tags: &[(String, Digest)]) -> Result<Pushed, PushError> {
-        let stands = |(tag, digest): &(String, Digest)| Ok(self.tagged(tag)? == Some(*digest));
+        let stands = |(tag, digest): &(String, Digest)| -> Result<bool, PushError> {
+            Ok(self.tagged(tag)? == Some(*digest))
+        };
         let stand = in_parallel(QUESTIONS, tags, stands)?;
         let moving = tags.iter().zip(&stand).filter(|(_, stands)| !**stands);
         let moving: Vec<&(String, Digest)> = moving.map(|(tag, _)| tag).collect();
@@ -246,7 +229,7 @@ impl Push<'_> {
             if there {
                 self.watch.done(blob, &Outcome::There);
             }
-            Ok(there)
+            Ok::<_, PushError>(there)
         })?;
         let mut missing: Vec<&Descriptor> = blobs
             .iter()
@@ -270,7 +253,7 @@ impl Push<'_> {
             };
             let outcome = upload.run(self.mount_from)?;
             self.watch.done(blob, &outcome);
-            Ok((outcome, blob.size))
+            Ok::<_, PushError>((outcome, blob.size))
         })?;
         let sent = outcomes
             .iter()
@@ -347,44 +330,6 @@ pub(super) fn put_manifest(
 fn named(endpoint: &Endpoint, repository: &str, name: &str) -> String {
     let separator = if name.contains(':') { '@' } else { ':' };
     format!("{}/{repository}{separator}{name}", endpoint.host())
-}
-
-/// Does something with all items, so many at a time, in any order; the first failure ends it.
-fn in_parallel<T: Sync, R: Send>(
-    workers: usize,
-    items: &[T],
-    work: impl Fn(&T) -> Result<R, PushError> + Sync,
-) -> Result<Vec<R>, PushError> {
-    let next = AtomicUsize::new(0);
-    let failed = AtomicBool::new(false);
-    let worker = || {
-        let mut done = Vec::new();
-        while !failed.load(Ordering::Relaxed) {
-            let i = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = items.get(i) else {
-                break;
-            };
-            let result = work(item);
-            failed.fetch_or(result.is_err(), Ordering::Relaxed);
-            done.push((i, result));
-        }
-        done
-    };
-    let mut done = std::thread::scope(|scope| {
-        let others = workers.min(items.len()).saturating_sub(1);
-        let others: Vec<_> = (0..others).map(|_| scope.spawn(worker)).collect();
-        let mut done = worker();
-        for other in others {
-            done.extend(
-                other
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            );
-        }
-        done
-    });
-    done.sort_by_key(|(i, _)| *i);
-    done.into_iter().map(|(_, result)| result).collect()
 }
 
 #[cfg(test)]

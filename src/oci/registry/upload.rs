@@ -14,9 +14,9 @@ use reqwest::{StatusCode, Url};
 use super::auth::Access;
 use super::endpoint::Endpoint;
 use super::http::{HttpError, Request};
-use super::push::{Outcome, PushError};
+use super::push::PushError;
 use super::retry::Attempts;
-use super::{Descriptor, Watch};
+use super::{Descriptor, Outcome, Watch};
 use body::Body;
 
 /// Small enough for registries that limit a request, large enough to be few.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use super::super::fake::{Answer, Fault, Registry, Request as Received, State, answer};
-use super::super::{Clock, Endpoint, Http, HttpOptions, Platform, Reference};
+use super::super::{Clock, Endpoint, Http, HttpOptions, Platform, Reference, Secret};
 use super::*;
 use crate::media_type;
 
@@ -100,10 +100,19 @@ fn push_with(
     tags: &[&str],
     mount_from: &[String],
 ) -> Result<Pushed, PushError> {
-    let http = Http::new(options());
-    let reference: Reference = format!("{}/{REPOSITORY}", registry.address)
-        .parse()
-        .unwrap();
+    push_to(&registry.address, options(), graph, blobs, tags, mount_from)
+}
+
+fn push_to(
+    host: &str,
+    options: HttpOptions,
+    graph: &Graph,
+    blobs: &Blobs,
+    tags: &[&str],
+    mount_from: &[String],
+) -> Result<Pushed, PushError> {
+    let http = Http::new(options);
+    let reference: Reference = format!("{host}/{REPOSITORY}").parse().unwrap();
     let endpoint = Endpoint::new(&http, &reference).unwrap();
     let root = graph.root().digest;
     let tags: Vec<(String, Digest)> = tags.iter().map(|tag| ((*tag).to_owned(), root)).collect();
@@ -659,6 +668,39 @@ fn a_tag_that_may_not_move_is_explained() {
         error.hint().as_deref(),
         Some("the tag may not be moved; push under another tag")
     );
+}
+
+#[test]
+fn amazons_registry_gets_a_blob_whole_or_not_at_all() {
+    const ECR: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
+    let (graph, blobs) = image("a", &[9_000_000]);
+    // The registry stands behind a proxy, since nothing on this machine has such a name.
+    let through = |registry: &Registry| {
+        let mut options = options();
+        let proxy = Secret::new(format!("http://{}", registry.address));
+        options.network.proxies.http = Some(("http_proxy", proxy));
+        options.network.plain_http.insert(ECR.to_owned());
+        push_to(ECR, options, &graph, &blobs, &["1"], &[])
+    };
+    let mut cuts = vec![5_000_000, 100, 8_999_999].into_iter();
+    let script = move |request: &Received| {
+        is_put_of_a_large_blob(request).then(|| cuts.next().map(Fault::CutBody))?
+    };
+    let registry = Registry::scripted(State::default(), script);
+    through(&registry).unwrap();
+    complete(&registry, &graph, &blobs, "1");
+    assert_eq!(registry.count("PATCH", ""), 0);
+
+    let hangs_up = |request: &Received| (request.method == "POST").then_some(Fault::Silence);
+    let registry = Registry::scripted(State::default(), hangs_up);
+    let error = through(&registry).unwrap_err();
+    let said = format!("{error}: {}", std::error::Error::source(&error).unwrap());
+    assert!(
+        said.contains("repository is missing, or there is no permission"),
+        "{said}"
+    );
+    assert!(error.hint().unwrap().contains("ecr:InitiateLayerUpload"));
+    unmoved(&registry, "1");
 }
 
 #[test]
