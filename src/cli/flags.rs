@@ -185,19 +185,29 @@ pub enum VerifyTarget {
     Any,
 }
 
+const NETWORK: &str = "Network";
+/// What else the network is made of.
+const ENVIRONMENT: &str = "\
+Logins, of the first that knows the registry:
+  DOCKER_AUTH_CONFIG                        docker's configuration as a text
+  REGISTRY_AUTH_FILE                        a file like podman's auth.json
+  $DOCKER_CONFIG or ~/.docker, config.json  with credHelpers and credsStore
+  $XDG_RUNTIME_DIR or ~/.config, containers/auth.json
+Proxies, never for this machine: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY";
+
 /// Flags of every command that speaks to registries or web servers.
 #[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Network")]
+#[command(after_long_help = ENVIRONMENT)]
 pub struct Network {
     /// A host (with its port) that speaks http without TLS; may be repeated. Registries on this machine do, unless
     /// --ca-cert or --insecure says that they speak TLS
-    #[arg(long, value_name = "HOST", value_delimiter = ',', value_parser = host)]
+    #[arg(long, value_name = "HOST", value_delimiter = ',', value_parser = host, help_heading = NETWORK)]
     pub plain_http: Vec<String>,
     /// A host (with its port) whose certificate is not verified; may be repeated
-    #[arg(long, value_name = "HOST", value_delimiter = ',', value_parser = host)]
+    #[arg(long, value_name = "HOST", value_delimiter = ',', value_parser = host, help_heading = NETWORK)]
     pub insecure: Vec<String>,
     /// Certificates, in PEM form, of CAs to trust besides the system's [also: SSL_CERT_FILE, SSL_CERT_DIR]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = NETWORK)]
     pub ca_cert: Option<PathBuf>,
 }
 
