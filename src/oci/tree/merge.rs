@@ -13,42 +13,41 @@ impl Tree {
     ///   inside the root.
     ///
     /// Hard links become files with the same content.
-    pub fn apply_layer(&mut self, layer: &Tree) -> Result<(), TreeError> {
+    pub fn with_layer(mut self, layer: Tree) -> Result<Tree, TreeError> {
         for whiteout in &layer.whiteouts {
             self.apply_whiteout(whiteout);
         }
         let mut hardlinks = Vec::new();
         for (path, entry) in &layer.entries {
-            let implied = layer.implied.contains(path);
-            let at = self.followed(path)?;
-            match &entry.kind {
-                Kind::Hardlink(target) => hardlinks.push((path, at, target)),
-                Kind::Dir if implied => {
-                    let inside = layer.subtree(path).nth(1).map_or(path, |(path, _)| path);
-                    self.imply_dir(at, inside)?;
-                }
-                _ => self.insert(at, entry.clone())?,
+            if let Kind::Hardlink(target) = &entry.kind {
+                let end = layer.end_of_link(target);
+                hardlinks.push((path.clone(), target.clone(), end));
             }
         }
-        for (path, at, target) in hardlinks {
-            let source = self
-                .linked(layer, target)
-                .ok_or_else(|| TreeError::BrokenHardlink {
-                    path: path.clone(),
-                    target: target.clone(),
-                })?;
-            self.insert(at, source)?;
-        }
-        Ok(())
-    }
-
-    /// The same without a copy of the lowest layer, which is the largest.
-    pub(crate) fn with_layer(mut self, layer: Tree) -> Result<Tree, TreeError> {
-        let is_root = |entry: &Entry| !matches!(entry.kind, Kind::Hardlink(_));
-        if self.is_empty() && layer.whiteouts.is_empty() && layer.entries.values().all(is_root) {
+        if self.is_empty() && layer.whiteouts.is_empty() && hardlinks.is_empty() {
             return Ok(layer);
         }
-        self.apply_layer(&layer)?;
+        // Moved, not copied: the layer may be as large as the root.
+        let mut entries = layer.entries.into_iter().peekable();
+        while let Some((path, entry)) = entries.next() {
+            if matches!(entry.kind, Kind::Hardlink(_)) {
+                continue;
+            }
+            let at = self.followed(&path)?;
+            if entry.is_dir() && layer.implied.contains(&path) {
+                // What comes next is inside.
+                let inside = entries.peek().map_or(&path, |(next, _)| next);
+                self.imply_dir(at, inside)?;
+            } else {
+                self.insert(at, entry)?;
+            }
+        }
+        for (path, target, end) in hardlinks {
+            let at = self.followed(&path)?;
+            let source = end.and_then(|end| self.linked(&end));
+            let source = source.ok_or(TreeError::BrokenHardlink { path, target })?;
+            self.insert(at, source)?;
+        }
         Ok(self)
     }
 
@@ -128,12 +127,19 @@ impl Tree {
         }
     }
 
-    /// The entry that a hard link of `layer` stands for, once the layer's other entries are in this tree.
-    fn linked(&self, layer: &Tree, target: &ImagePath) -> Option<Entry> {
-        let target = match layer.get(target) {
-            Some(_) => layer.follow_hardlinks(target).ok()?.0,
-            None => target,
-        };
+    /// Where a chain of hard links ends that begins at `target`: in this layer, or in the layers below; `None` in a ring.
+    fn end_of_link(&self, target: &ImagePath) -> Option<ImagePath> {
+        match self.get(target) {
+            Some(_) => self
+                .follow_hardlinks(target)
+                .ok()
+                .map(|(end, _)| end.clone()),
+            None => Some(target.clone()),
+        }
+    }
+
+    /// The entry that a hard link stands for, once the layer's other entries are in this tree.
+    fn linked(&self, target: &ImagePath) -> Option<Entry> {
         let entry = self.get(&self.followed(target).ok()?)?;
         (!entry.is_dir()).then(|| entry.clone())
     }
@@ -175,12 +181,10 @@ mod tests {
     }
 
     fn merged(layers: &[&[&str]]) -> Result<String, TreeError> {
-        let (mut root, mut moved) = (Tree::new(), Tree::new());
+        let mut root = Tree::new();
         for entries in layers {
-            root.apply_layer(&layer(entries))?;
-            moved = moved.with_layer(layer(entries))?;
+            root = root.with_layer(layer(entries))?;
         }
-        assert_eq!(root.listing(), moved.listing());
         let mut text = Vec::new();
         for (path, entry) in root.iter() {
             text.push(match &entry.kind {
@@ -286,8 +290,7 @@ mod tests {
 
     #[test]
     fn implied_directories_keep_the_mode_below() {
-        let mut root = layer(&["tmp"]);
-        root.apply_layer(&layer(&["tmp/x=1"])).unwrap();
+        let root = layer(&["tmp"]).with_layer(layer(&["tmp/x=1"])).unwrap();
         assert_eq!(root.get(&path("tmp")).unwrap().mode, 0o700);
     }
 }
