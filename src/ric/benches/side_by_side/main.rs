@@ -107,7 +107,7 @@ fn starts(programs: &Programs) {
 
 /// Events in turn to both; the median time of each.
 fn invoke(programs: &Programs, body: &str, count: usize) -> [Duration; 2] {
-    const BATCH: usize = 100;
+    const BATCH: usize = 5;
     let message = event(body);
     let mut runtimes = [Runtime::Official, Runtime::Ours].map(|runtime| programs.start(runtime).0);
     let mut times: [Vec<Duration>; 2] = Default::default();

