@@ -107,8 +107,6 @@ impl Configuration {
                 "AWS_LAMBDA_INITIALIZATION_TYPE",
                 (&self.initialization_type).into(),
             ),
-            ("AWS_REGION", (&self.region).into()),
-            ("AWS_DEFAULT_REGION", (&self.region).into()),
         ];
         environment.extend(
             self.handler

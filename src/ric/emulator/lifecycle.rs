@@ -311,7 +311,9 @@ impl Sandbox {
         }
         state = self.kill(state, |_| true);
         self.telemetry.clear();
-        process::end_orphans(|process| state.processes.values().any(|&known| known == process));
+        process::end_orphans(|process| {
+            self.others.contains(&process) || state.processes.values().any(|&own| own == process)
+        });
         state.machine.stop();
         state.life = Life::Off;
         self.changed.notify_all();

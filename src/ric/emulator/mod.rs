@@ -35,7 +35,7 @@ pub mod telemetry;
 pub mod timestamp;
 
 use std::ffi::{OsStr, OsString, c_int};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,10 +75,13 @@ fn start(called: &OsStr, arguments: &[OsString]) -> Result<(Arc<Sandbox>, StopSi
         // Another emulator may run on the same machine.
         None => listen(DEFAULT_RUNTIME_API).or_else(|_| listen(ANY_PORT))?,
     };
-    let port = apis.local_addr().map_err(|error| error.to_string())?.port();
+    let mut api_address = apis.local_addr().map_err(|error| error.to_string())?;
+    if api_address.ip().is_unspecified() {
+        api_address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
     let stop = StopSignals::new();
     ffi::adopt_orphans();
-    let api_address = format!("127.0.0.1:{port}");
+    let api_address = api_address.to_string();
     let sandbox = Arc::new(Sandbox::new(called, &options, configuration, &api_address)?);
     let shared = Arc::clone(&sandbox);
     // A function may take its time between the pieces of a response.

@@ -24,12 +24,16 @@ struct Remote<'a, 'b, 'c> {
     head: Response,
     chunks: Option<Chunks<'a>>,
     sent: usize,
+    /// A frame did not go out in full: nothing more can be said.
+    is_broken: bool,
 }
 
 impl Remote<'_, '_, '_> {
     fn send(&mut self, frame: &[u8], patience: Duration) -> Result<(), Stop> {
         let chunks = self.chunks.as_mut().ok_or(Stop::Gone)?;
-        chunks.send(frame, patience).map_err(|_| Stop::Gone)
+        let sent = chunks.send(frame, patience);
+        self.is_broken |= sent.is_err();
+        sent.map_err(|_| Stop::Gone)
     }
 }
 
@@ -73,11 +77,12 @@ pub fn answer(
             .with("X-Amzn-RequestId", &id),
         chunks: None,
         sent: 0,
+        is_broken: false,
     };
     let Some(handled) = sandbox.invoke(event, &mut remote) else {
         return Answer::Response(throttled());
     };
-    if remote.chunks.is_none() && remote.begin("application/json").is_err() {
+    if remote.is_broken || remote.chunks.is_none() && remote.begin("application/json").is_err() {
         return Answer::Close;
     }
     let mut members = Vec::new();

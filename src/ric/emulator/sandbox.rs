@@ -68,6 +68,8 @@ pub struct Sandbox {
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) runtime: Program,
     pub(super) extensions_folder: PathBuf,
+    /// Children that this process had before it became the emulator; they are none of its business.
+    pub(super) others: Vec<u32>,
     pub(super) state: Mutex<State>,
     pub(super) changed: Condvar,
 }
@@ -112,6 +114,7 @@ impl Sandbox {
                 category: Category::Function,
             },
             extensions_folder: options.extensions_folder.clone(),
+            others: system::children(),
             state: Mutex::new(State {
                 machine: Machine::new(configuration.max_concurrency.is_some()),
                 extensions: Extensions::default(),

@@ -1,7 +1,7 @@
 //! Records of what happens in the environment, and who gets them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::delivery::Delivery;
 use super::json::{Value, quote};
@@ -160,8 +160,9 @@ impl Telemetry {
             .iter()
             .map(|one| Arc::clone(&one.delivery))
             .collect();
+        let deadline = Instant::now() + limit;
         for delivery in deliveries {
-            delivery.flush(limit);
+            delivery.flush(deadline.saturating_duration_since(Instant::now()));
         }
     }
 

@@ -20,8 +20,16 @@ use crate::host;
 struct Emulator {
     child: Child,
     address: String,
-    stdout: JoinHandle<String>,
-    stderr: JoinHandle<String>,
+    /// None once somebody has taken them.
+    output: Option<[JoinHandle<String>; 2]>,
+}
+
+/// A test that fails leaves nothing running.
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 struct Reply {
@@ -48,21 +56,31 @@ impl Emulator {
     /// With the extensions that [`extension`] has put there, and any runtime.
     fn start_with(f: &Function, runtime: &[&str]) -> Self {
         let address = free_address();
-        let mut child = command(f, &address).args(runtime).spawn().unwrap();
+        let mut command = command(f, &address);
+        command.args(runtime);
+        Self::run(command, address)
+    }
+
+    /// Any command that becomes an emulator at this address.
+    fn run(mut command: Command, address: String) -> Self {
+        let mut child = command.spawn().unwrap();
+        let emulator = Self {
+            output: Some([
+                collect(child.stdout.take().unwrap()),
+                collect(child.stderr.take().unwrap()),
+            ]),
+            child,
+            address,
+        };
         let started = Instant::now();
-        while TcpStream::connect(&address).is_err() {
+        while TcpStream::connect(&emulator.address).is_err() {
             assert!(
                 started.elapsed() < Duration::from_secs(20),
                 "the emulator does not listen"
             );
             thread::sleep(Duration::from_millis(10));
         }
-        Self {
-            stdout: collect(child.stdout.take().unwrap()),
-            stderr: collect(child.stderr.take().unwrap()),
-            child,
-            address,
-        }
+        emulator
     }
 
     fn request(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Reply {
@@ -77,11 +95,9 @@ impl Emulator {
     fn stop(mut self) -> (Option<i32>, String, String) {
         host::signal(self.child.id(), "TERM");
         let status = self.child.wait().unwrap();
-        (
-            status.code(),
-            self.stdout.join().unwrap(),
-            self.stderr.join().unwrap(),
-        )
+        let [stdout, stderr] = self.output.take().unwrap();
+        let [stdout, stderr] = [stdout.join().unwrap(), stderr.join().unwrap()];
+        (status.code(), stdout, stderr)
     }
 }
 
@@ -129,7 +145,9 @@ fn journal(f: &Function) -> Vec<String> {
 }
 
 fn request(address: &str, method: &str, path: &str, headers: &str, body: &[u8]) -> Reply {
+    const PATIENCE: Duration = Duration::from_secs(60);
     let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let length = body.len();
     let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}Content-Length: {length}\r\n\r\n"

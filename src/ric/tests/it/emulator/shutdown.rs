@@ -287,38 +287,52 @@ fn a_killed_emulator_takes_its_processes_with_it() {
 
 #[test]
 fn a_stop_in_the_middle_of_everything_is_clean() {
-    let Some(f) = noting(
-        "note(str(os.getpid()))\ntime.sleep(float(os.environ['SLOW']))\ndef handler(event, context): time.sleep(60)\n",
-    ) else {
-        return;
-    };
+    let source = "note(str(os.getpid()))\ntime.sleep(float(os.environ['SLOW']))\ndef handler(event, context): time.sleep(60)\n";
     for slow in ["0", "60"] {
-        host::write(&f.folder.join("journal"), "");
-        let address = super::free_address();
-        let mut child = super::command(&f, &address)
-            .args([&f.program("bootstrap"), "app.handler"])
-            .env("SLOW", slow)
-            .spawn()
-            .unwrap();
+        let Some(f) = noting(source) else { return };
+        let f = f.variable("SLOW", slow);
+        let mut emulator = Emulator::start(&f);
+        let kind = "X-Amz-Invocation-Type: Event\r\n";
+        let reply = emulator.request("POST", super::PATH, kind, b"1");
+        assert_eq!(reply.status, 202);
         let begun = Instant::now();
-        while std::net::TcpStream::connect(&address).is_err() || journal(&f).is_empty() {
+        while journal(&f).is_empty() {
             assert!(begun.elapsed() < Duration::from_secs(20));
-            if let Ok(mut stream) = std::net::TcpStream::connect(&address)
-                && journal(&f).is_empty()
-            {
-                let head = format!(
-                    "POST {} HTTP/1.1\r\nContent-Length: 1\r\nX-Amz-Invocation-Type: Event\r\n\r\n1",
-                    super::PATH
-                );
-                stream.write_all(head.as_bytes()).unwrap();
-                let _ = stream.read(&mut [0; 100]);
-                thread::sleep(Duration::from_millis(500));
-            }
+            thread::sleep(Duration::from_millis(10));
         }
-        host::signal(child.id(), "INT");
-        assert_eq!(child.wait().unwrap().code(), Some(0));
+        thread::sleep(Duration::from_millis(300));
+        host::signal(emulator.child.id(), "INT");
+        assert_eq!(emulator.child.wait().unwrap().code(), Some(0));
         for process in journal(&f) {
             assert!(!is_alive(&process), "{process}");
         }
     }
+}
+
+/// A script may start the emulator in its own place, beside other programs of its.
+#[test]
+fn children_from_before_are_left_alone() {
+    let Some(f) = noting("def handler(event, context): os._exit(1)\n") else {
+        return;
+    };
+    let script = f.folder.join("script");
+    let program = f.program("aws-lambda-rie");
+    host::write(
+        &script,
+        &format!("sleep 1000 & echo $! >> journal; exec {program} \"$@\"\n"),
+    );
+    let mut command = f.command("/bin/sh");
+    let address = super::free_address();
+    command
+        .arg(script)
+        .args(["--runtime-interface-emulator-address", &address])
+        .args([&f.program("bootstrap"), "app.handler"]);
+    let emulator = Emulator::run(command, address);
+    assert_eq!(emulator.invoke("1").status, 502);
+    let noted = journal(&f);
+    assert_eq!(noted.len(), 1);
+    assert!(is_alive(&noted[0]));
+    // It holds the emulator's streams.
+    host::signal(noted[0].parse().unwrap(), "KILL");
+    assert_eq!(emulator.stop().0, Some(0));
 }
