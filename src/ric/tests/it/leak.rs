@@ -67,8 +67,10 @@ fn converse(mut stream: TcpStream) -> io::Result<()> {
         raw.drain(..end);
         if is_next {
             let number = SERVED.fetch_add(1, Ordering::SeqCst);
-            while number == INVOCATIONS {
-                thread::park();
+            if number == INVOCATIONS {
+                loop {
+                    thread::park();
+                }
             }
             let event = format!(r#"{{"number": {number}, "list": [1.5, null, "text"]}}"#);
             write!(
