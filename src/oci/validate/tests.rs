@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::gzip::GzipWriter;
+use crate::image::OWN_LAYER;
 use crate::layout::LayoutError;
 use crate::{Epoch, Image, ImageBuilder, LayerWriter, Platform, RunConfig};
 
