@@ -24,8 +24,8 @@ impl Tree {
                 hardlinks.push((path.clone(), target.clone(), end));
             }
         }
-        if self.is_empty() && layer.whiteouts.is_empty() && hardlinks.is_empty() {
-            return Ok(layer);
+        if hardlinks.is_empty() && layer.implied.is_empty() && layer.len() > self.len() {
+            return Ok(self.below(layer));
         }
         // Moved, not copied: the layer may be as large as the root.
         let mut entries = layer.entries.into_iter().peekable();
@@ -49,6 +49,36 @@ impl Tree {
             self.insert(at, source)?;
         }
         Ok(self)
+    }
+
+    /// This tree below a larger layer, whose entries stay where they are in memory. Its removals were applied, and each of
+    /// its directories is an entry of its own: then nothing in it goes through a link of this tree.
+    fn below(self, mut layer: Tree) -> Tree {
+        layer.whiteouts.clear();
+        let covered = |path: &ImagePath, layer: &Tree| {
+            let mut at = path.parent();
+            while let Some(dir) = at {
+                match layer.get(&dir) {
+                    Some(entry) if !entry.is_dir() => return true,
+                    Some(_) | None => at = dir.parent(),
+                }
+            }
+            layer.get(path).is_some()
+        };
+        let covered_here: Vec<bool> = self
+            .entries
+            .keys()
+            .map(|path| covered(path, &layer))
+            .collect();
+        for ((path, entry), is_covered) in self.entries.into_iter().zip(covered_here) {
+            if !is_covered {
+                if self.implied.contains(&path) {
+                    layer.implied.insert(path.clone());
+                }
+                layer.entries.insert(path, entry);
+            }
+        }
+        layer
     }
 
     fn apply_whiteout(&mut self, whiteout: &Whiteout) {
@@ -270,6 +300,48 @@ mod tests {
             ),
         ] {
             assert_eq!(merged(layers).expect(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_larger_layer_takes_the_root_below_itself() {
+        for (root, upper, expected) in [
+            (
+                &["a", "a/b=1"][..],
+                &["a=2", "c=1", "d=1"][..],
+                "a=2 c=1 d=1",
+            ),
+            (&["a=1"], &["a", "a/b=2"], "a a/b=2"),
+            (&["a", "a/b=1"], &["a", "a/c=2", "d=1"], "a a/b=1 a/c=2 d=1"),
+            (
+                &["a/b/c=1"],
+                &["a", "a/b=2", "d=1", "e=1"],
+                "a a/b=2 d=1 e=1",
+            ),
+            (
+                &["usr", "usr/x=1", "lib->usr"],
+                &["lib", "lib/y=2", "z=1", "w=1"],
+                "lib lib/y=2 usr usr/x=1 w=1 z=1",
+            ),
+            (
+                &["t=1", "l->t"],
+                &["-l", "a=1", "b=1", "c=1"],
+                "a=1 b=1 c=1 t=1",
+            ),
+            (
+                &["a", "a/x=1"],
+                &["-a/*", "a", "a/y=1", "b=1"],
+                "a a/y=1 b=1",
+            ),
+        ] {
+            let larger = layer(upper);
+            assert!(larger.len() > layer(root).len() && larger.implied.is_empty());
+            assert_eq!(merged(&[root, upper]).unwrap(), expected);
+            // A root that is larger still goes the other way.
+            let padding = ["~0=", "~1=", "~2=", "~3=", "~4="];
+            let padded = [root, &padding].concat();
+            let onto = merged(&[&padded, upper]).unwrap();
+            assert_eq!(onto, format!("{expected} {}", padding.join(" ")));
         }
     }
 
