@@ -5,7 +5,8 @@
 //! 1. `DOCKER_AUTH_CONFIG`, a docker configuration in the environment
 //! 2. `REGISTRY_AUTH_FILE`, podman's file if it is named
 //! 3. `config.json` in `$DOCKER_CONFIG` or `~/.docker`
-//! 4. without `REGISTRY_AUTH_FILE`: podman's `$XDG_RUNTIME_DIR/containers/auth.json`, then `~/.config/containers/auth.json`
+//! 4. without `REGISTRY_AUTH_FILE`: podman's `containers/auth.json` in `$XDG_RUNTIME_DIR`, then in `$XDG_CONFIG_HOME` or
+//!    `~/.config`
 //!
 //! In each of them: `credHelpers` for the registry, then `credsStore`, then `auths`. Keys of `auths` may be a host, a host
 //! with `https://` and `/v1/` or `/v2/`, or a host and the beginning of a repository; the longest that fits counts.
