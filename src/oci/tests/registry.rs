@@ -135,6 +135,26 @@ fn a_token_that_runs_out_between_two_requests() {
 }
 
 #[test]
+fn a_token_that_runs_out_in_the_midst_of_an_upload() {
+    let registry = RealRegistry::token();
+    let http = http(registry.network());
+    let reference = format!("{}/team/a", registry.address()).parse().unwrap();
+    let endpoint = Endpoint::new(&http, &reference).unwrap();
+    let push = Access::push("team/a");
+    let url = endpoint.url("team/a", "blobs/uploads/").unwrap();
+    registry.tokens().set_life(2);
+    let started = endpoint.send(&push, &Request::post(url)).unwrap();
+    let mut session = endpoint.location(&started).unwrap();
+    let digest = Digest::of(BLOB).to_string();
+    session.query_pairs_mut().append_pair("digest", &digest);
+    std::thread::sleep(Duration::from_secs(3));
+    let open = || Ok(Box::new(BLOB) as Box<dyn std::io::Read + Send>);
+    let put = Request::put(session).stream(BLOB.len() as u64, &open);
+    assert_eq!(endpoint.once(&push, &put).unwrap().status().as_u16(), 201);
+    assert_eq!(registry.tokens().given(), 2);
+}
+
+#[test]
 fn one_token_for_two_repositories() {
     let registry = RealRegistry::token();
     let http = http(registry.network());
