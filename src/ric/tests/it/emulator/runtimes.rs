@@ -185,8 +185,12 @@ fn a_caller_that_leaves_does_not_stop_the_function() {
     stream.read_exact(&mut [0; 1000]).unwrap();
     drop(stream);
     assert_eq!(emulator.invoke("0").body, "1");
-    emulator.stop();
+    let (_, stdout, _) = emulator.stop();
     assert_eq!(journal(&f), ["complete"]);
+    assert!(
+        !stdout.contains("LAMBDA_RUNTIME"),
+        "nor is it told: {stdout}"
+    );
 }
 
 #[test]
