@@ -33,6 +33,12 @@ pub fn minor() -> u32 {
     *MINOR.get_or_init(|| parse().unwrap_or_default())
 }
 
+/// Whether the interpreter was built without a GIL.
+pub fn is_free_threaded() -> bool {
+    static FREE: OnceLock<bool> = OnceLock::new();
+    *FREE.get_or_init(|| ffi::version_text().contains("free-threading build"))
+}
+
 /// Whether JSON escapes everything outside ASCII. The environment decides, not the interpreter, as in the official client.
 pub fn escapes_unicode() -> bool {
     const PLAIN: [&str; 4] = [

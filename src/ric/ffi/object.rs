@@ -5,6 +5,7 @@ use std::ptr;
 
 use super::api::*;
 use super::{Object, Python, Raised, Raw, Result, c_string};
+use crate::version;
 
 impl Drop for Object {
     fn drop(&mut self) {
@@ -131,6 +132,23 @@ impl Object {
                 return Err(Raised);
             }
             Ok(py.borrow(found).ok())
+        }
+    }
+
+    /// The pairs of a dict itself, as they are now.
+    pub fn dict_items(&self, py: Python) -> Result<Vec<(Object, Object)>> {
+        // Without the GIL another thread may change the dict meanwhile; `items` takes its lock.
+        if version::is_free_threaded() {
+            return self.items(py);
+        }
+        // SAFETY: attached, and nothing here runs Python code, so the dict stays as it is. The pairs are borrowed.
+        unsafe {
+            let mut pairs = Vec::with_capacity(PyDict_Size(self.raw()).max(0) as usize);
+            let (mut at, mut key, mut value) = (0, ptr::null_mut(), ptr::null_mut());
+            while PyDict_Next(self.raw(), &raw mut at, &raw mut key, &raw mut value) != 0 {
+                pairs.push((py.borrow(key)?, py.borrow(value)?));
+            }
+            Ok(pairs)
         }
     }
 

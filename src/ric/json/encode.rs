@@ -71,23 +71,7 @@ impl Writer {
                     self.out.extend_from_slice(digits.utf8(self.py)?);
                 }
             },
-            _ => self.float(object.as_f64(self.py)?)?,
-        }
-        Ok(())
-    }
-
-    fn float(&mut self, value: f64) -> Result<()> {
-        if value.is_nan() {
-            self.out.extend_from_slice(b"NaN");
-        } else if value.is_infinite() {
-            self.out.extend_from_slice(if value > 0.0 {
-                b"Infinity"
-            } else {
-                b"-Infinity"
-            });
-        } else {
-            let repr = self.py.float(value)?.repr(self.py)?;
-            self.out.extend_from_slice(repr.utf8(self.py)?);
+            _ => push_float(&mut self.out, object.as_f64(self.py)?),
         }
         Ok(())
     }
@@ -161,7 +145,11 @@ impl Writer {
             return Ok(());
         }
         self.out.push(b'{');
-        for (index, (key, value)) in object.items(self.py)?.into_iter().enumerate() {
+        let items = match object.kind() {
+            Kind::Dict => object.dict_items(self.py)?,
+            _ => object.items(self.py)?,
+        };
+        for (index, (key, value)) in items.into_iter().enumerate() {
             if index > 0 {
                 self.out.extend_from_slice(b", ");
             }
@@ -198,7 +186,8 @@ impl Writer {
             && object.is_instance(py, &decimal.get(py, "Decimal")?)?
         {
             if object.call_method(py, "is_nan", &[])?.is_true(py)? {
-                return self.float(f64::NAN);
+                push_float(&mut self.out, f64::NAN);
+                return Ok(());
             }
             self.out.extend_from_slice(object.to_text(py)?.utf8(py)?);
             return Ok(());
@@ -264,6 +253,55 @@ fn push_integer(out: &mut Vec<u8>, value: i64) {
         out.push(b'-');
     }
     out.extend_from_slice(&digits[first..]);
+}
+
+/// As Python's repr: the fewest digits that give the same number again, with an exponent below -4 and from 16 on.
+fn push_float(out: &mut Vec<u8>, value: f64) {
+    if !value.is_finite() {
+        let text: &[u8] = match value {
+            f64::INFINITY => b"Infinity",
+            f64::NEG_INFINITY => b"-Infinity",
+            _ => b"NaN",
+        };
+        out.extend_from_slice(text);
+        return;
+    }
+    // Like -1.2345e-7: Rust's digits are the same, only their place is not.
+    let text = format!("{value:e}");
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or_default();
+    if !(-4..16).contains(&exponent) {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        out.extend_from_slice(format!("{digits}e{sign}{:02}", exponent.abs()).as_bytes());
+        return;
+    }
+    let digits = match digits.strip_prefix('-') {
+        Some(digits) => {
+            out.push(b'-');
+            digits
+        }
+        None => digits,
+    };
+    let digits = digits.bytes().filter(|byte| *byte != b'.');
+    let before = usize::try_from(exponent + 1).unwrap_or_default();
+    if before == 0 {
+        out.extend_from_slice(b"0.");
+        out.extend(std::iter::repeat_n(
+            b'0',
+            exponent.unsigned_abs() as usize - 1,
+        ));
+    }
+    let start = out.len();
+    for digit in digits {
+        if before > 0 && out.len() == start + before {
+            out.push(b'.');
+        }
+        out.push(digit);
+    }
+    if before > 0 && out.len() <= start + before {
+        out.resize(start + before, b'0');
+        out.extend_from_slice(b".0");
+    }
 }
 
 fn short_escape(byte: u8) -> Option<u8> {
@@ -373,6 +411,40 @@ mod tests {
             let mut out = Vec::new();
             push_integer(&mut out, value);
             assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
+        }
+    }
+
+    #[test]
+    fn floats_are_written_as_python_writes_them() {
+        for (value, expected) in [
+            (0.0, "0.0"),
+            (-0.0, "-0.0"),
+            (1.0, "1.0"),
+            (-2.5, "-2.5"),
+            (0.1, "0.1"),
+            (0.25, "0.25"),
+            (100.0, "100.0"),
+            (123456.789, "123456.789"),
+            (0.0001, "0.0001"),
+            (0.00012345, "0.00012345"),
+            (0.00001, "1e-05"),
+            (1.5e-7, "1.5e-07"),
+            (1e15, "1000000000000000.0"),
+            (1234567890123456.0, "1234567890123456.0"),
+            (9007199254740993.0, "9007199254740992.0"),
+            (1e16, "1e+16"),
+            (1.5e22, "1.5e+22"),
+            (1e100, "1e+100"),
+            (5e-324, "5e-324"),
+            (f64::MAX, "1.7976931348623157e+308"),
+            (f64::MIN_POSITIVE, "2.2250738585072014e-308"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "Infinity"),
+            (f64::NEG_INFINITY, "-Infinity"),
+        ] {
+            let mut out = b"[".to_vec();
+            push_float(&mut out, value);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("[{expected}"));
         }
     }
 

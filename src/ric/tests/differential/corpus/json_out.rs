@@ -134,6 +134,7 @@ const EXPRESSIONS: &[&str] = &[
     "Empty()",
     "Empty(a=1)",
     "[List([1])]",
+    "floats(20000)",
     "circle(list)",
     "circle(dict)",
     "circle(tuple)",

@@ -2,6 +2,9 @@
 import datetime
 import enum
 import fractions
+import math
+import random
+import struct
 from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
 from dataclasses import dataclass
 from decimal import Decimal as D
@@ -166,6 +169,14 @@ def deep(kind, depth):
     for _ in range(depth):
         value = {"a": value} if kind is dict else kind([value])
     return value
+
+
+def floats(count):
+    """Floats of every size, among them all that are neighbours of short ones."""
+    numbers = random.Random(count)
+    every = [struct.unpack("d", numbers.randbytes(8))[0] for _ in range(count)]
+    short = [numbers.randrange(10**6) / 10 ** numbers.randrange(12) for _ in range(count)]
+    return every + short + [math.nextafter(number, 0) for number in short] + [10.0**n for n in range(-30, 31)]
 
 
 shared = [1]
