@@ -17,6 +17,7 @@ use super::http::{HttpError, Request};
 use super::push::PushError;
 use super::retry::Attempts;
 use super::{Descriptor, Outcome, Watch};
+use crate::Digest;
 use body::Body;
 
 /// Small enough for registries that limit a request, large enough to be few.
@@ -79,11 +80,12 @@ impl Upload<'_> {
         let mut starts = 1;
         let mut whole = true;
         let mut breaks = 0;
+        let mut checked = false;
         // What the registry said that it has; counts only within a session.
         let mut there = 0;
         loop {
             let before = there;
-            let at = match session.take() {
+            let mut at = match session.take() {
                 Some(session) => session,
                 None => {
                     there = 0;
@@ -93,7 +95,10 @@ impl Upload<'_> {
             let attempt = if whole && there == 0 {
                 self.whole(&at)
             } else {
-                self.pieces(&at, &mut there)
+                if !std::mem::replace(&mut checked, true) {
+                    self.check()?;
+                }
+                self.pieces(&mut at, &mut there)
             };
             let error = match attempt {
                 Ok(()) => return Ok(Outcome::Sent),
@@ -191,7 +196,7 @@ impl Upload<'_> {
     }
 
     /// Pieces from `there` on, then an empty PUT.
-    fn pieces(&self, session: &Session, there: &mut u64) -> Result<(), Failure> {
+    fn pieces(&self, session: &mut Session, there: &mut u64) -> Result<(), Failure> {
         let chunk = CHUNK.max(session.least);
         if chunk > MAX_CHUNK {
             return Err(Failure::Final(PushError::Chunk {
@@ -199,13 +204,11 @@ impl Upload<'_> {
                 least: session.least,
             }));
         }
-        self.check()?;
-        let mut url = session.url.clone();
         while *there < self.blob.size {
             let end = self.blob.size.min(*there + chunk);
             let body = self.body(*there, end);
             let open = || body.open();
-            let request = Request::patch(url)
+            let request = Request::patch(session.url.clone())
                 .header(CONTENT_TYPE, OCTETS)
                 .header(CONTENT_RANGE, &format!("{there}-{}", end - 1))
                 .stream(end - *there, &open);
@@ -219,9 +222,9 @@ impl Upload<'_> {
                 }));
             }
             *there = have;
-            url = self.endpoint.location(&response)?;
+            session.url = self.endpoint.location(&response)?;
         }
-        let request = Request::put(self.complete(&url)).bytes(b"");
+        let request = Request::put(self.complete(&session.url)).bytes(b"");
         self.endpoint.once(&self.access(), &request)?;
         Ok(())
     }
@@ -242,18 +245,20 @@ impl Upload<'_> {
     }
 
     /// Pieces are not hashed one by one: all of it, before the first.
-    fn check(&self) -> Result<(), Failure> {
-        let body = self.body(0, self.blob.size);
-        let read = body
-            .open()
-            .and_then(|mut body| io::copy(&mut body, &mut io::sink()));
-        match read {
-            Ok(_) => Ok(()),
-            Err(source) => {
-                let digest = self.blob.digest;
-                let unreadable = PushError::Read { digest, source };
-                Err(Failure::Final(body.fault().unwrap_or(unreadable)))
-            }
+    fn check(&self) -> Result<(), PushError> {
+        let expected = (self.blob.digest, self.blob.size);
+        match (self.open)(0).and_then(Digest::of_reader) {
+            Ok(got) if got == expected => Ok(()),
+            Ok((got, got_size)) => Err(PushError::Damaged {
+                expected: self.blob.digest,
+                expected_size: self.blob.size,
+                got,
+                got_size,
+            }),
+            Err(source) => Err(PushError::Read {
+                digest: self.blob.digest,
+                source,
+            }),
         }
     }
 

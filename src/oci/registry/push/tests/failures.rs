@@ -41,6 +41,35 @@ fn pieces_that_break_go_on_too() {
 }
 
 #[test]
+fn pieces_go_on_at_the_address_of_the_last_answer() {
+    let (graph, blobs) = image("a", &[9_000_000]);
+    let mut pieces = 0;
+    // The first answer names another address; the one before is no longer known.
+    let script = move |request: &Received| match request.method.as_str() {
+        "PUT" if is_put_of_a_large_blob(request) => Some(Fault::Answer(answer(413))),
+        "PATCH" => {
+            pieces += 1;
+            Some(match pieces {
+                2 => Fault::Answer(answer(500)),
+                _ => Fault::Change(|answer| answer.headers[1].1.push_str("&step=1")),
+            })
+        }
+        "GET" if !request.path.contains("&step=1") => Some(Fault::Answer(answer(404))),
+        _ => None,
+    };
+    let registry = Registry::scripted(State::default(), script);
+    push(&registry, &graph, &blobs, &["1"]).unwrap();
+    complete(&registry, &graph, &blobs, "1");
+    let state = registry.state();
+    let patches = state
+        .requests
+        .iter()
+        .filter(|request| request.method == "PATCH");
+    let sizes: Vec<usize> = patches.map(|request| request.body.len()).collect();
+    assert_eq!(sizes, [4 << 20, 4 << 20, 4 << 20, 9_000_000 - (8 << 20)]);
+}
+
+#[test]
 fn a_registry_that_wants_pieces_gets_them() {
     let (graph, blobs) = image("a", &[11_000_000]);
     for (least, pieces) in [
