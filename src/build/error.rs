@@ -9,7 +9,6 @@ use super::base::BaseFault;
 use crate::arch::UnknownArch;
 use crate::inputs::{FetchError, StoreError, UnpackError};
 use crate::process::ProcessError;
-use crate::recipe::Jit;
 
 /// A build that cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -48,9 +47,6 @@ pub enum BuildError {
         /// The machine type.
         arch: crate::arch::Arch,
     },
-    /// A feature that this program does not build.
-    #[error("python.jit={0} cannot be built: this version of imgbuild does not build the JIT")]
-    Jit(Jit),
     /// A library without a build script.
     #[error("the lock names a C library {0:?} that has no build script")]
     Library(String),
@@ -108,7 +104,6 @@ impl BuildError {
             ),
             Self::NoBase { second, .. } => second.hint(),
             Self::NotLocked { .. } => Some("run `imgbuild lock` again".to_owned()),
-            Self::Jit(_) => Some("set it to disabled".to_owned()),
             Self::Cross { host, .. } => Some(format!("leave out --arch, or give --arch {host}")),
             Self::Library(_) => Some("run `imgbuild lock` again".to_owned()),
             Self::Vanished(_) => Some("run the same command again".to_owned()),

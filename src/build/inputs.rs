@@ -8,12 +8,15 @@ use super::BuildError;
 use crate::arch::Arch;
 use crate::inputs::{FetchError, Fetched, Fetcher, Input};
 use crate::lock::{Lock, LockedBase};
+use crate::recipe::{Jit, Python};
 
 /// What a build reads.
 #[derive(Debug)]
 pub struct Inputs {
     /// The compiler.
     pub toolchain: Fetched,
+    /// LLVM's packages, for an interpreter with a JIT.
+    pub llvm: Vec<Fetched>,
     /// The interpreter's source.
     pub cpython: Fetched,
     /// The C libraries' sources, in the lock's order.
@@ -61,6 +64,7 @@ pub struct Fallback {
 impl Inputs {
     /// Fetches everything that a lock names; the network is asked only for what the store does not have.
     pub fn fetch(
+        python: &Python,
         lock: &Lock,
         arch: Arch,
         host: Arch,
@@ -73,7 +77,17 @@ impl Inputs {
             arch: host,
         })?;
         let mut wanted: Vec<Input> = vec![compiler.clone(), lock.cpython.clone()];
-        wanted.extend(lock.libraries.iter().cloned());
+        let llvm = match python.jit {
+            Jit::Disabled => &[],
+            _ => lock.llvm.get(&host).map_or(&[][..], Vec::as_slice),
+        };
+        if python.jit != Jit::Disabled && llvm.is_empty() {
+            return Err(BuildError::NotLocked {
+                what: "LLVM for the JIT".to_owned(),
+                arch: host,
+            });
+        }
+        wanted.extend(llvm.iter().chain(&lock.libraries).cloned());
         wanted.extend(lock.installers.iter().chain(&lock.sdk).cloned());
         let (files, base) = std::thread::scope(|scope| {
             let base = scope.spawn(|| BaseInputs::fetch(lock, arch, fetcher, fallbacks));
@@ -86,12 +100,14 @@ impl Inputs {
         let (toolchain, cpython) = (next(), next());
         let mut many =
             |inputs: &[Input]| -> Vec<Fetched> { inputs.iter().map(|_| next()).collect() };
+        let llvm = many(llvm);
         let libraries = many(&lock.libraries);
         let installers = many(&lock.installers);
         let sdk = many(&lock.sdk);
         let all = [&toolchain, &cpython]
             .into_iter()
-            .chain(libraries.iter().chain(&installers).chain(&sdk));
+            .chain(llvm.iter().chain(&libraries))
+            .chain(installers.iter().chain(&sdk));
         let mut fallbacks: Vec<Fallback> = wanted
             .iter()
             .zip(all)
@@ -105,6 +121,7 @@ impl Inputs {
         fallbacks.extend(base_fallback);
         Ok(Self {
             toolchain,
+            llvm,
             cpython,
             libraries,
             installers,

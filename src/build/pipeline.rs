@@ -7,6 +7,7 @@ use oci::{Digest, Entry, ImagePath};
 
 use super::BuildError;
 use super::inputs::Inputs;
+use super::llvm::Llvm;
 use super::rust::{self, Rust};
 use super::scripts;
 use super::step::{File, Step, View};
@@ -32,14 +33,6 @@ pub struct Parts {
     pub runtime: Digest,
 }
 
-/// Refuses the features of a recipe that this program does not build.
-pub fn check(python: &Python) -> Result<(), BuildError> {
-    match python.jit {
-        Jit::Disabled => Ok(()),
-        jit => Err(BuildError::Jit(jit)),
-    }
-}
-
 /// Runs every step that has not been run before, independent ones side by side.
 pub fn run(
     python: &Python,
@@ -55,7 +48,7 @@ pub fn run(
     thread::scope(|scope| {
         let ric = scope.spawn(|| ric(&rust, workshop));
         let libraries = libraries(&inputs.libraries, &toolchain, workshop)?;
-        let cpython = cpython(python, &inputs.cpython, libraries, &toolchain, workshop)?;
+        let cpython = cpython(python, inputs, libraries, &toolchain, workshop)?;
         let install =
             move |title, files, folder| wheels(title, files, folder, cpython, version, workshop);
         let pip = scope.spawn(move || install("pip", &inputs.installers, None));
@@ -135,15 +128,28 @@ fn library<'a>(
     Ok((&source.name, step.output(workshop)?))
 }
 
+/// The interpreter. One with a JIT is made by one of the same version without, which runs the scripts that make its code.
 fn cpython(
     python: &Python,
-    source: &Fetched,
+    inputs: &Inputs,
     libraries: Vec<Digest>,
     toolchain: &Toolchain,
     workshop: &Workshop,
 ) -> Result<Digest, BuildError> {
+    let source = &inputs.cpython;
     let version = &source.artifact.version;
     let series = python.series();
+    let mut views = Vec::new();
+    let mut llvm = None;
+    if python.jit != Jit::Disabled {
+        let plain = Python {
+            jit: Jit::Disabled,
+            ..python.clone()
+        };
+        let plain = cpython(&plain, inputs, libraries.clone(), toolchain, workshop)?;
+        views = interpreter(plain);
+        llvm = Some(Llvm::unpack(&inputs.llvm, workshop)?);
+    }
     let mut environment = environment(version, toolchain);
     environment.insert("JIT", python.jit.to_string());
     environment.insert("FREE_THREADING", python.free_threading.to_string());
@@ -151,7 +157,7 @@ fn cpython(
     environment.insert("MODULES", series.all_modules().join(" "));
     let setup = (!series.modules_of_configure).then(|| File::Text(scripts::static_setup()));
     let step = Step {
-        title: format!("cpython {version}"),
+        title: format!("cpython {version}{}", python.variant()),
         script: "cpython.sh",
         source: Some(source),
         files: setup
@@ -159,9 +165,12 @@ fn cpython(
             .into_iter()
             .collect(),
         dependencies: libraries,
-        tools: vec![toolchain.tool()],
+        views,
+        tools: [toolchain.tool()]
+            .into_iter()
+            .chain(llvm.as_ref().map(Llvm::tool))
+            .collect(),
         environment,
-        ..Step::default()
     };
     step.output(workshop)
 }

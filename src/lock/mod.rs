@@ -30,6 +30,9 @@ pub struct Lock {
     pub recipe: BTreeMap<String, String>,
     /// The compiler, by the machine it runs on.
     pub toolchain: BTreeMap<Arch, Input>,
+    /// The LLVM that makes a JIT's code, by the machine it runs on; nothing for a Python that has no JIT.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub llvm: BTreeMap<Arch, Vec<Input>>,
     /// The interpreter's source.
     pub cpython: Input,
     /// The C libraries that are linked into the interpreter.

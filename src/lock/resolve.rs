@@ -154,11 +154,25 @@ impl Resolver<'_> {
         } else {
             &["pip"]
         };
+        let llvm = |arch: Arch| {
+            let prefix = format!("llvm/{arch}/");
+            let packages = catalogue.iter().filter_map(|(name, artifacts)| {
+                Some(Input {
+                    name: name.strip_prefix(&prefix)?.to_owned(),
+                    artifacts: artifacts.clone(),
+                })
+            });
+            (arch, packages.collect())
+        };
         Ok(Lock {
             compat: COMPAT,
             epoch: self.epoch,
             recipe: deciding_keys(recipe),
             toolchain: [compiler(Arch::Amd64)?, compiler(Arch::Arm64)?].into(),
+            llvm: match series.jit_and_free_threading {
+                true => [llvm(Arch::Amd64), llvm(Arch::Arm64)].into(),
+                false => BTreeMap::new(),
+            },
             cpython: Input {
                 name: "cpython".to_owned(),
                 artifacts,

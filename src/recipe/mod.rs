@@ -123,7 +123,7 @@ impl Recipe {
             (jit, "python.jit"),
             (free_threading, "python.free_threading"),
         ] {
-            if on && minor < 13 {
+            if on && !recipe.python.series().jit_and_free_threading {
                 let message = format!(
                     "{key} needs Python 3.13 or later, and this is {}",
                     recipe.python.version

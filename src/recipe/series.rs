@@ -19,8 +19,8 @@ pub struct Series {
     pub setuptools: bool,
     /// Where AWS puts boto3: later series have it in site-packages, where `pip install` replaces it.
     pub sdk_in_runtime: bool,
-    /// The LLVM that the series' own JIT scripts ask for, when there is a JIT.
-    pub jit_llvm: Option<u32>,
+    /// Whether there is a JIT and a build without the lock.
+    pub jit_and_free_threading: bool,
 }
 
 /// The C libraries that every interpreter links.
@@ -62,7 +62,7 @@ static SERIES: [Series; 6] = [
         modules: &["_sha256", "_sha512", "_xxsubinterpreters", "audioop", "spwd", "xxsubtype"],
         setuptools: true,
         sdk_in_runtime: true,
-        jit_llvm: None,
+        jit_and_free_threading: false,
     },
     Series {
         minor: 11,
@@ -72,7 +72,7 @@ static SERIES: [Series; 6] = [
         modules: &["_sha256", "_sha512", "_tokenize", "_typing", "_xxsubinterpreters", "audioop", "spwd", "xxsubtype"],
         setuptools: true,
         sdk_in_runtime: false,
-        jit_llvm: None,
+        jit_and_free_threading: false,
     },
     Series {
         minor: 12,
@@ -82,7 +82,7 @@ static SERIES: [Series; 6] = [
         modules: &["_sha2", "_tokenize", "_typing", "_xxinterpchannels", "_xxsubinterpreters", "audioop", "spwd"],
         setuptools: false,
         sdk_in_runtime: false,
-        jit_llvm: None,
+        jit_and_free_threading: false,
     },
     Series {
         minor: 13,
@@ -92,7 +92,7 @@ static SERIES: [Series; 6] = [
         modules: &["_interpchannels", "_interpqueues", "_interpreters", "_sha2", "_suggestions", "_sysconfig", "_tokenize", "_typing"],
         setuptools: false,
         sdk_in_runtime: false,
-        jit_llvm: Some(18),
+        jit_and_free_threading: true,
     },
     Series {
         minor: 14,
@@ -105,7 +105,7 @@ static SERIES: [Series; 6] = [
         ],
         setuptools: false,
         sdk_in_runtime: false,
-        jit_llvm: Some(19),
+        jit_and_free_threading: true,
     },
     Series {
         minor: 15,
@@ -118,7 +118,7 @@ static SERIES: [Series; 6] = [
         ],
         setuptools: false,
         sdk_in_runtime: false,
-        jit_llvm: Some(21),
+        jit_and_free_threading: true,
     },
 ];
 

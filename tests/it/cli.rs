@@ -72,17 +72,6 @@ fn impossible_flags_are_refused_with_the_reason() {
 }
 
 #[test]
-fn a_feature_that_cannot_be_built_is_refused_before_anything_is_fetched() {
-    for feature in ["python.jit=available", "python.jit=enabled"] {
-        let said = run(&mut imgbuild(["python3.13", "--set", feature])).refused();
-        assert!(
-            said.starts_with(&format!("error: {feature} cannot be built")),
-            "{said}"
-        );
-    }
-}
-
-#[test]
 fn a_stale_lock_names_what_changed() {
     let said = refusal(|folder| edit(&folder.join("recipes/python3.13.yaml"), "1.44.5", "1.44.4"));
     assert!(

@@ -8,6 +8,7 @@
 //! | `image` | one whole build of python3.13, looked at by independent tools and used |
 //! | `base` | the base's real origins, from a registry and a web server of this machine |
 //! | `push` | publishing, against real registries and over lines that break |
+//! | `variants` | the interpreters beside the plain one: a JIT, no lock, another series |
 //! | `steps` | what is built again and what is not; failed, interrupted and simultaneous builds |
 //! | `verify` | images of other tools, broken and whole, in every place where an image can be |
 
@@ -25,4 +26,5 @@ mod push;
 mod registries;
 mod steps;
 mod support;
+mod variants;
 mod verify;

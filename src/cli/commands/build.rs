@@ -21,7 +21,6 @@ pub fn run(settings: &Settings, flags: &flags::Build) -> Result<()> {
     let started = Instant::now();
     let text = settings.library.recipe(&flags.recipe)?;
     let recipe = Recipe::parse(&text.path, &text.text, &flags.set)?;
-    build::check(&recipe.python)?;
     let lock = lock::read(settings, &text, &recipe)?;
     let host = Arch::host()?;
     let arch = flags.arch.unwrap_or(host);
@@ -41,7 +40,14 @@ pub fn run(settings: &Settings, flags: &flags::Build) -> Result<()> {
         ..FetchOptions::default()
     };
     let fetcher = Fetcher::new(&store, options);
-    let inputs = Inputs::fetch(&lock, arch, host, &fetcher, !flags.no_fallback)?;
+    let inputs = Inputs::fetch(
+        &recipe.python,
+        &lock,
+        arch,
+        host,
+        &fetcher,
+        !flags.no_fallback,
+    )?;
     warn_about_fallbacks(&inputs, &progress);
     let fetched = started.elapsed();
 
@@ -75,10 +81,7 @@ pub fn run(settings: &Settings, flags: &flags::Build) -> Result<()> {
             .with_context(|| format!("cannot write {}", dir.display()))?;
         let report = check(&dir)?;
         if !report.is_accepted() {
-            bail!(
-                "the finished image breaks a rule:\n{}",
-                table(&report)
-            );
+            bail!("the finished image breaks a rule:\n{}", table(&report));
         }
     }
     if let Some(tarball) = &flags.tarball {
