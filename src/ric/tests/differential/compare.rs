@@ -28,9 +28,10 @@ impl fmt::Display for Difference {
             .zip(self.ours.bytes())
             .take_while(|(a, b)| a == b)
             .count();
-        let from = self
-            .official
-            .floor_char_boundary(same.saturating_sub(200).min(self.official.len()));
+        let from = (0..=same.saturating_sub(200))
+            .rev()
+            .find(|at| self.official.is_char_boundary(*at));
+        let from = from.unwrap_or_default();
         let cut = |text: &str| {
             text.get(from..)
                 .unwrap_or(text)
