@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! rustc --edition 2024 --crate-name ric --crate-type staticlib --cfg 'feature="executable"' \
-//!     -C opt-level=3 -C panic=abort -C codegen-units=1 -C lto=fat --target T src/ric/lib.rs -o libric.a
+//!     -C opt-level=s -C panic=abort -C codegen-units=1 -C lto=fat --target T src/ric/lib.rs -o libric.a
 //! zig cc … libric.a -lunwind
 //! ```
 //!
