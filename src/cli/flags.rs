@@ -65,6 +65,9 @@ pub struct Common {
     /// How the result is written to stdout
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+    /// How registries and other servers are reached.
+    #[command(flatten)]
+    pub network: Network,
 }
 
 /// How results are written.
@@ -110,9 +113,6 @@ pub struct Build {
     /// How many compilers run at a time [default: the number of cores]
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub jobs: Option<u32>,
-    /// For base images and sources.
-    #[command(flatten)]
-    pub network: Network,
 }
 
 /// `imgbuild invoke`.
@@ -171,9 +171,6 @@ pub struct Verify {
     /// The folder that holds built images
     #[arg(long, short, value_name = "DIR", default_value = "dist")]
     pub output: PathBuf,
-    /// How to speak to registries.
-    #[command(flatten)]
-    pub network: Network,
 }
 
 /// What an image is to run on.
@@ -201,13 +198,13 @@ Proxies, never for this machine: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY";
 pub struct Network {
     /// A host (with its port) that speaks http without TLS; may be repeated. Registries on this machine do, unless
     /// --ca-cert or --insecure says that they speak TLS
-    #[arg(long, value_name = "HOST", value_delimiter = ',', value_parser = host, help_heading = NETWORK)]
+    #[arg(long, global = true, value_name = "HOST", value_delimiter = ',', value_parser = host, help_heading = NETWORK)]
     pub plain_http: Vec<String>,
     /// A host (with its port) whose certificate is not verified; may be repeated
-    #[arg(long, value_name = "HOST", value_delimiter = ',', value_parser = host, help_heading = NETWORK)]
+    #[arg(long, global = true, value_name = "HOST", value_delimiter = ',', value_parser = host, help_heading = NETWORK)]
     pub insecure: Vec<String>,
     /// Certificates, in PEM form, of CAs to trust besides the system's [also: SSL_CERT_FILE, SSL_CERT_DIR]
-    #[arg(long, value_name = "FILE", help_heading = NETWORK)]
+    #[arg(long, global = true, value_name = "FILE", help_heading = NETWORK)]
     pub ca_cert: Option<PathBuf>,
 }
 

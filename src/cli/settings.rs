@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use oci::Epoch;
 
-use super::flags::{Common, Format};
+use super::flags::{self, Common, Format};
 use crate::inputs::ProgressMode;
 use crate::recipe::Library;
 
@@ -27,6 +27,8 @@ pub struct Settings {
     pub format: Format,
     /// How progress is shown.
     pub progress: ProgressMode,
+    /// How servers are reached, as far as flags say.
+    network: flags::Network,
     /// SOURCE_DATE_EPOCH.
     pub epoch: Option<Epoch>,
     /// How many compilers run at a time when nobody says.
@@ -97,6 +99,7 @@ impl Settings {
             format: common.format,
             progress,
             epoch,
+            network: common.network.clone(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
         })
     }

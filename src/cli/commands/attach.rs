@@ -21,7 +21,7 @@ use crate::inputs::Progress;
 
 /// Attaches, and prints the artifact's own `registry/repository@sha256:…`.
 pub fn run(settings: &Settings, flags: &flags::Attach) -> Result<()> {
-    let http = settings.http(&flags.network)?;
+    let http = settings.http()?;
     let (bytes, media_type) = Registry::new(&http, flags.image.clone())?
         .manifest_bytes(None)
         .with_context(|| format!("cannot attach to {}", flags.image))?;

@@ -36,7 +36,7 @@ pub fn run(settings: &Settings, flags: &flags::Build) -> Result<()> {
         mirrors: flags.mirror.clone(),
         refresh: flags.refresh,
         fallbacks: !flags.no_fallback,
-        network: settings.network(&flags.network)?,
+        network: settings.network()?,
         ..FetchOptions::default()
     };
     let fetcher = Fetcher::new(&store, options);

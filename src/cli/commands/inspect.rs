@@ -14,7 +14,7 @@ use crate::cli::settings::Settings;
 
 /// Prints a description.
 pub fn run(settings: &Settings, flags: &flags::Inspect) -> Result<()> {
-    let http = settings.http(&flags.network)?;
+    let http = settings.http()?;
     let scratch = tempfile::tempdir()?;
     let access = Access {
         scratch: scratch.path(),

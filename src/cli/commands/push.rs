@@ -32,7 +32,7 @@ struct Image {
 /// Pushes, and prints `registry/repository@sha256:…`.
 pub fn run(settings: &Settings, flags: &flags::Push) -> Result<()> {
     let tags = tags(&flags.reference, &flags.tag)?;
-    let http = settings.http(&flags.network)?;
+    let http = settings.http()?;
     let scratch = tempfile::tempdir()?;
     let access = Access {
         scratch: scratch.path(),

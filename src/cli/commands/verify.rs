@@ -23,7 +23,7 @@ pub fn run(settings: &Settings, flags: &flags::Verify) -> Result<u8> {
         return Ok(0);
     };
     let location = Location::parse(image, Some(&flags.output))?;
-    let http = settings.http(&flags.network)?;
+    let http = settings.http()?;
     let access = Access {
         scratch: &settings.cache.join("scratch"),
         connect: &|reference| Registry::new(&http, reference.clone()),

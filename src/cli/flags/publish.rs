@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use oci::registry::{Platform, Reference};
 
-use super::{Network, key_value};
+use super::key_value;
 
 /// `imgbuild push`.
 #[derive(Debug, Args)]
@@ -37,9 +37,6 @@ pub struct Push {
     /// The folder that holds built images
     #[arg(long, short, value_name = "DIR", default_value = "dist")]
     pub output: PathBuf,
-    /// How to reach the registry.
-    #[command(flatten)]
-    pub network: Network,
 }
 
 /// `imgbuild copy`.
@@ -58,9 +55,6 @@ pub struct Copy {
     /// The folder that holds built images
     #[arg(long, short, value_name = "DIR", default_value = "dist")]
     pub output: PathBuf,
-    /// How to reach the registries.
-    #[command(flatten)]
-    pub network: Network,
 }
 
 /// `imgbuild attach`.
@@ -81,9 +75,6 @@ pub struct Attach {
     /// An annotation of the artifact; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub annotation: Vec<(String, String)>,
-    /// How to reach the registry.
-    #[command(flatten)]
-    pub network: Network,
 }
 
 /// `imgbuild inspect`.
@@ -103,9 +94,6 @@ pub struct Inspect {
     /// The folder that holds built images
     #[arg(long, short, value_name = "DIR", default_value = "dist")]
     pub output: PathBuf,
-    /// How to reach the registry.
-    #[command(flatten)]
-    pub network: Network,
 }
 
 /// A reference with its registry: nothing is pushed to Docker Hub by a slip of the pen.

@@ -15,7 +15,6 @@ use oci::registry::{
 };
 
 use super::{Settings, SettingsError};
-use crate::cli::flags;
 use crate::process::{Limits, Process, ProcessError};
 
 /// What a credential helper may use: a person may have to unlock something.
@@ -26,15 +25,16 @@ const HELPER: Limits = Limits {
 
 impl Settings {
     /// A client for the network as the user has it.
-    pub fn http(&self, flags: &flags::Network) -> Result<Http, SettingsError> {
+    pub fn http(&self) -> Result<Http, SettingsError> {
         Ok(Http::new(HttpOptions {
-            network: self.network(flags)?,
+            network: self.network()?,
             ..HttpOptions::default()
         }))
     }
 
     /// The network as the user has it. Credentials are looked up when a registry asks for them, not here.
-    pub fn network(&self, flags: &flags::Network) -> Result<Network, SettingsError> {
+    pub fn network(&self) -> Result<Network, SettingsError> {
+        let flags = &self.network;
         let ca = flags.ca_cert.as_deref().map(CaCertificates::read);
         Ok(Network {
             plain_http: flags.plain_http.iter().cloned().collect(),
