@@ -1,12 +1,14 @@
 # `make` alone prints this list.
 .DEFAULT_GOAL := help
 IMGBUILD := target/release/imgbuild
-# The image's interpreter, as its own tests and measurements find it.
-UNPACKED := $(CURDIR)/target/rootfs/rootfs/var/lang/bin/python3.13
-define UNPACK
-rm -rf target/rootfs
-umoci unpack --rootless --image dist/python3.13:$$(sed 's/.*ref\.name":"\([^"]*\)".*/\1/' dist/python3.13/index.json) target/rootfs
+# What `imgbuild` leaves in DIST/NAME, unpacked in target/rootfs/NAME: $(call unpack,DIST,NAME)
+define unpack
+rm -rf target/rootfs/$(2)
+mkdir -p target/rootfs
+umoci unpack --rootless --image $(1)/$(2):$$(sed 's/.*ref\.name":"\([^"]*\)".*/\1/' $(1)/$(2)/index.json) target/rootfs/$(2)
 endef
+# The interpreter of an unpacked image, as its own tests and measurements find it.
+interpreter = $(CURDIR)/target/rootfs/$(1)/rootfs/var/lang/bin/python3.13
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,8 +18,10 @@ image: build ## Build everything needed, then the image of python3.13 in dist/py
 
 test: setup-test image ## Run every test: units, the real image and functions in it, the runtime inside its interpreter
 	cargo test --release --workspace --exclude ric --no-fail-fast
-	$(UNPACK)
-	RIC_TEST_EXECUTABLE=$(UNPACKED) cargo test --release -p ric
+	$(call unpack,dist,python3.13)
+	RIC_TEST_EXECUTABLE=$(call interpreter,python3.13) cargo test --release -p ric
+	$(call unpack,target/tmp/variants,python3.13-freethreaded)
+	RIC_TEST_EXECUTABLE=$(call interpreter,python3.13-freethreaded) cargo test --release -p ric --test it -- --skip emulator --skip apm
 
 check: setup ## Formatting and lints
 	cargo fmt --all --check
@@ -27,8 +31,8 @@ bench: build ## Time a build with nothing to do and one with another boto3, and 
 	tests/bench.sh $(IMGBUILD)
 
 bench-ric: setup-bench ## Compare the runtime with the official one: start, latency, large events, memory, system calls
-	$(if $(wildcard dist/python3.13),$(UNPACK))
-	$(if $(wildcard dist/python3.13),RIC_TEST_EXECUTABLE=$(UNPACKED)) cargo bench -p ric --bench side_by_side
+	$(if $(wildcard dist/python3.13),$(call unpack,dist,python3.13))
+	$(if $(wildcard dist/python3.13),RIC_TEST_EXECUTABLE=$(call interpreter,python3.13)) cargo bench -p ric --bench side_by_side
 
 bench-push: image setup-test ## Time pushes into docker-registry, ours against skopeo's
 	python3 tests/bench_push.py $(IMGBUILD)
@@ -48,4 +52,4 @@ setup-bench:
 clean: ## Remove what was built here; the cache in ~/.cache/imgbuild stays
 	rm -rf target dist
 
-.PHONY: help image test check bench bench-ric build setup setup-test setup-bench clean
+.PHONY: help image test check bench bench-ric bench-push build setup setup-test setup-bench clean

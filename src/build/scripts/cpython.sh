@@ -65,7 +65,7 @@ fi
 # Every module is part of the interpreter: an import costs no search for a file and no dlopen.
 export MODULE_BUILDTYPE=static
 if [ -e /imgbuild/files/setup ]; then
-    sed -n "s/^@$series@//p; /^[@#]/!p" /imgbuild/files/setup >Modules/Setup.local
+    sed "s/^@$series@//; /^[@#]/d" /imgbuild/files/setup >Modules/Setup.local
     # Only later ones have a switch that says where an internal header may be used.
     [ "$series" != 3.10 ] || sed -i '/^[_a-z]/s,$, -DPy_BUILD_CORE_BUILTIN -I$(srcdir)/Include/internal,' Modules/Setup.local
 fi
