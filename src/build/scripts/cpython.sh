@@ -92,7 +92,7 @@ harden='-Wl,-z,relro -Wl,-z,now -Wl,-s'
 clang -fPIC -c empty.c -o empty.o
 build() {
     # The interpreter is linked from the objects: through a shared library each access to the thread's state costs a call.
-    make -j"$JOBS" "$@" LINK_PYTHON_OBJS='$(LIBRARY_OBJS)' LINKFORSHARED='-Wl,--export-dynamic' LDFLAGS_NODIST="$harden" \
+    make -j"$JOBS" "$@" LINK_PYTHON_OBJS='$(LIBRARY_OBJS)' BLDLIBRARY='$(LIBRARY_OBJS)' LINKFORSHARED='-Wl,--export-dynamic' LDFLAGS_NODIST="$harden" \
         BLDSHARED="clang -shared -L$deps/lib $harden -Wl,--version-script=$out/link/exports" \
         NO_AS_NEEDED='-Wl,--no-as-needed empty.o'
 }

@@ -22,7 +22,7 @@ place = [f"--target=/imgbuild/out{folder}"] if folder else ["--root=/imgbuild/ou
 # By name and version rather than by file: pip would record the file's place as direct_url.json.
 names = ["==".join(os.path.basename(wheel).split("-")[:2]) for wheel in wheels]
 sys.exit(main(["install", "--isolated", "--no-index", "--find-links=/imgbuild/files", "--no-deps", "--no-compile", "--no-cache-dir",
-               "--ignore-installed", "--no-warn-script-location", "--disable-pip-version-check", "--root-user-action=ignore",
+               "--ignore-installed", "--no-warn-script-location", "--disable-pip-version-check",
                *place, *names]))
 INSTALL
 "/imgbuild/host/python$series" -m compileall -q -j1 --invalidation-mode unchecked-hash -s /imgbuild/out -p / \
