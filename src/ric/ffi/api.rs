@@ -103,6 +103,8 @@ unsafe extern "C" {
     pub fn PyDict_New() -> Raw;
     pub fn PyDict_SetItem(dict: Raw, key: Raw, value: Raw) -> c_int;
     pub fn PyDict_Size(dict: Raw) -> isize;
+    pub fn PyGC_Disable() -> c_int;
+    pub fn PyGC_Enable() -> c_int;
     pub fn PyDict_Next(dict: Raw, at: *mut isize, key: *mut Raw, value: *mut Raw) -> c_int;
     pub fn PyDict_GetItemWithError(dict: Raw, key: Raw) -> Raw;
     pub fn PyIter_Next(iterator: Raw) -> Raw;

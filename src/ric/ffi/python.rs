@@ -5,6 +5,7 @@ use std::ptr::{self, NonNull};
 
 use super::api::*;
 use super::{Object, Python, Raised, Raw, Result, c_string};
+use crate::version;
 
 impl Python {
     /// Does `work` without holding the interpreter, so that other Python threads go on.
@@ -16,6 +17,22 @@ impl Python {
             PyEval_RestoreThread(state);
             result
         }
+    }
+
+    /// Does `work`, which makes many objects and no cycle among them, without the collector of cycles: it would look at all
+    /// of them again and again. Without the GIL other threads may need it, and it stays on.
+    pub fn uncollected<T>(self, work: impl FnOnce() -> T) -> T {
+        if version::is_free_threaded() {
+            return work();
+        }
+        // SAFETY: attached; both only set a flag.
+        let was_on = unsafe { PyGC_Disable() } != 0;
+        let result = work();
+        if was_on {
+            // SAFETY: attached.
+            unsafe { PyGC_Enable() };
+        }
+        result
     }
 
     pub(super) fn own(self, raw: Raw) -> Result<Object> {

@@ -22,7 +22,7 @@ pub fn decode(py: Python, bytes: &[u8]) -> Result<Object> {
         }
     }
     scanner.skip_space();
-    let value = scanner.value()?;
+    let value = py.uncollected(|| scanner.value())?;
     scanner.skip_space();
     if scanner.at < bytes.len() {
         return Err(scanner.extra_data());
