@@ -1,5 +1,6 @@
 //! One function, its environment and its events: what both clients are given.
 
+use crate::event_message::event_message;
 use crate::recorder::Event;
 
 /// How the client is started.
@@ -133,23 +134,8 @@ impl Case {
     /// An event with more headers; one of the usual name replaces the usual one, and an empty value removes it.
     pub fn event_with(self, label: &str, body: &[u8], headers: &[(&str, &str)]) -> Self {
         let id = format!("request-{}", self.events.len() + 1);
-        let mut all = vec![
-            ("Lambda-Runtime-Aws-Request-Id", id.as_str()),
-            ("Lambda-Runtime-Deadline-Ms", "4102444800000"),
-            (
-                "Lambda-Runtime-Invoked-Function-Arn",
-                "arn:aws:lambda:us-east-1:012345678912:function:f",
-            ),
-            ("Content-Type", "application/json"),
-        ];
-        all.retain(|(name, _)| headers.iter().all(|(other, _)| other != name));
-        all.extend(headers.iter().filter(|(_, value)| !value.is_empty()));
-        let mut message = "HTTP/1.1 200 OK\r\n".to_owned();
-        for (name, value) in all {
-            message.push_str(&format!("{name}: {value}\r\n"));
-        }
-        message.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
-        self.raw_event(label, [message.as_bytes(), body].concat())
+        let message = event_message(&id, "4102444800000", body, headers);
+        self.raw_event(label, message)
     }
 
     /// An answer to `next`, byte for byte.

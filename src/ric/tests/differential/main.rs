@@ -16,6 +16,8 @@ mod normal;
 mod official;
 mod recorder;
 
+#[path = "../it/event_message.rs"]
+mod event_message;
 #[allow(dead_code, reason = "the other tests use the rest")]
 #[path = "../it/executable.rs"]
 mod executable;

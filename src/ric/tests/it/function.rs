@@ -6,6 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use crate::event_message::event_message;
 use crate::executable::{self, Executable};
 use crate::fake_api::{Behaviour, Event, FakeApi, Request};
 use crate::host;
@@ -124,23 +125,8 @@ impl Function {
     /// An event with more headers; one of the usual name replaces the usual one, and an empty value removes it.
     pub fn event_with(self, body: &[u8], headers: &[(&str, &str)]) -> Self {
         let id = format!("request-{}", self.events.len() + 1);
-        let mut all = vec![
-            ("Lambda-Runtime-Aws-Request-Id", id.as_str()),
-            ("Lambda-Runtime-Deadline-Ms", "99999999999999"),
-            (
-                "Lambda-Runtime-Invoked-Function-Arn",
-                "arn:aws:lambda:us-east-1:012345678912:function:f",
-            ),
-            ("Content-Type", "application/json"),
-        ];
-        all.retain(|(name, _)| headers.iter().all(|(other, _)| other != name));
-        all.extend(headers.iter().filter(|(_, value)| !value.is_empty()));
-        let mut message = "HTTP/1.1 200 OK\r\n".to_owned();
-        for (name, value) in all {
-            message.push_str(&format!("{name}: {value}\r\n"));
-        }
-        message.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
-        self.push([message.as_bytes(), body].concat(), false)
+        let message = event_message(&id, "99999999999999", body, headers);
+        self.push(message, false)
     }
 
     /// An answer to `next`, byte for byte.

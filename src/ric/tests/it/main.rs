@@ -10,6 +10,7 @@ mod coroutines;
 mod emulator;
 mod entry;
 mod errors;
+mod event_message;
 mod executable;
 mod fake_api;
 mod function;
