@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::registry::{InvalidReference, Reference};
+use crate::registry::{InvalidReference, Reference, without_login};
 
 /// A place that can be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,10 @@ impl Destination {
         }
         if let Some(path) = text.strip_prefix("oci:") {
             return local(path).map(|(path, name)| Self::Layout(path, name));
+        }
+        if without_login(text) != text && !Path::new(text).exists() {
+            // No folder is called so: it is a registry with a login in front, which the reference refuses without showing it.
+            return Ok(Self::Registry(text.parse()?));
         }
         let host = text.split_once('/').map(|(host, _)| host);
         let is_host = |host: &str| host.contains(['.', ':']) || host == "localhost";
@@ -86,6 +90,17 @@ impl fmt::Display for Destination {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_login_is_neither_a_folder_nor_shown() {
+        for text in ["user:canary@h.example:5000", "user:canary@localhost"] {
+            let said = Destination::parse(text).unwrap_err().to_string();
+            assert!(
+                said.contains("do not belong") && !said.contains("canary"),
+                "{said}"
+            );
+        }
+    }
 
     #[test]
     fn what_destinations_mean() {
