@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use oci::{Digest, Layout};
 
-use crate::support::{cache, definitions, edit, image, imgbuild, program, run};
+use crate::support::{cache, compiling, definitions, edit, image, imgbuild, program, run};
 
 fn layer_digests(layout: &Path) -> Vec<String> {
     let image = Layout::open(layout).unwrap().image().unwrap();
@@ -91,6 +91,7 @@ fn another_boto3_rebuilds_the_sdk_layer_alone() {
 
 #[test]
 fn two_builds_at_once_share_the_work() {
+    let _compiling = compiling();
     let store = store_without("sdk-for-cpython");
     let start = |number: u32| {
         let output = store.path().join(format!("dist{number}"));
@@ -120,11 +121,16 @@ fn two_builds_at_once_share_the_work() {
 
 #[test]
 fn an_interrupted_build_leaves_a_store_that_works() {
+    let _compiling = compiling();
     let store = store_without("cpython");
     let root = store.path().join("store");
     for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
-        let mut command = imgbuild(["python3.13", "--output"]);
+        let build = imgbuild(["python3.13", "--output"]);
+        // Whoever runs the tests in the background of a shell has them ignore SIGINT, and all that they start.
+        let mut command = program("env", ["--default-signal=INT,TERM"]);
         command
+            .arg(build.get_program())
+            .args(build.get_args())
             .arg(store.path().join("dist"))
             .arg("--cache-dir")
             .arg(&root);
@@ -135,12 +141,12 @@ fn an_interrupted_build_leaves_a_store_that_works() {
             .unwrap();
         let logs = root.join("logs");
         let started = Instant::now();
-        let compiling = || {
+        let has_begun = || {
             fs_err::read_dir(&logs).is_ok_and(|mut entries| {
                 entries.any(|e| e.unwrap().metadata().unwrap().len() > 2000)
             })
         };
-        while !compiling() {
+        while !has_begun() {
             assert!(
                 started.elapsed() < Duration::from_secs(60),
                 "nothing was compiled"
@@ -209,6 +215,7 @@ fn changed_bzip2(change: impl FnOnce(&Path)) -> (tempfile::TempDir, Digest) {
 
 #[test]
 fn a_failed_compile_shows_the_last_lines_and_the_log() {
+    let _compiling = compiling();
     image();
     let (folder, _) = changed_bzip2(|source| {
         for name in [

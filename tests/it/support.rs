@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use imgbuild::arch::Arch;
@@ -116,6 +116,12 @@ pub fn image() -> &'static Path {
         eprintln!("{}", outcome.stderr);
         output.join("python3.13")
     })
+}
+
+/// Held while a test compiles: tests with a limit of time would fail beside two others that compile, too.
+pub fn compiling() -> MutexGuard<'static, ()> {
+    static COMPILING: Mutex<()> = Mutex::new(());
+    COMPILING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A copy of the recipes and base definitions, to change.

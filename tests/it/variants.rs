@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::support::{imgbuild, inside, program, root_of, run};
+use crate::support::{compiling, imgbuild, inside, program, root_of, run};
 
 /// Builds a variant and has `variants.handler` of tests/it/functions say what it is.
 fn build_and_ask(arguments: &[&str]) -> (PathBuf, Value) {
     let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join("variants");
+    let alone = compiling();
     let built = run(imgbuild(["build", "--output"]).arg(&output).args(arguments)).succeeded();
+    drop(alone);
     let layout = PathBuf::from(built.stdout.split('@').next().unwrap());
     let functions = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/functions");
     let said = run(imgbuild(["invoke"])
