@@ -1,6 +1,8 @@
 # `make` alone prints this list.
 .DEFAULT_GOAL := help
 IMGBUILD := target/release/imgbuild
+# Signals have to mean what they mean: a job in the background of a shell is born ignoring SIGINT, and all that it starts.
+CARGO_TEST := env --default-signal=INT,TERM,HUP cargo test --release
 # What `imgbuild` leaves in DIST/NAME, unpacked in target/rootfs/NAME: $(call unpack,DIST,NAME)
 define unpack
 rm -rf target/rootfs/$(2)
@@ -17,11 +19,11 @@ image: build ## Build everything needed, then the image of python3.13 in dist/py
 	$(IMGBUILD) python3.13
 
 test: setup-test image ## Run every test: units, the real image and functions in it, the runtime inside its interpreter
-	cargo test --release --workspace --exclude ric --no-fail-fast
+	$(CARGO_TEST) --workspace --exclude ric --no-fail-fast
 	$(call unpack,dist,python3.13)
-	RIC_TEST_EXECUTABLE=$(call interpreter,python3.13) cargo test --release -p ric
+	RIC_TEST_EXECUTABLE=$(call interpreter,python3.13) $(CARGO_TEST) -p ric
 	$(call unpack,target/tmp/variants,python3.13-freethreaded)
-	RIC_TEST_EXECUTABLE=$(call interpreter,python3.13-freethreaded) cargo test --release -p ric --test it -- --skip emulator --skip apm
+	RIC_TEST_EXECUTABLE=$(call interpreter,python3.13-freethreaded) $(CARGO_TEST) -p ric --test it -- --skip emulator --skip apm
 
 check: setup ## Formatting and lints
 	cargo fmt --all --check
