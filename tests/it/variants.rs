@@ -40,10 +40,6 @@ fn without_the_lock() {
         said["boto3"],
         "/var/lang/lib/python3.13t/site-packages/boto3/__init__.py"
     );
-    // Threads that only compute run at the same time: the clock of the process is ahead of the wall's.
-    if std::thread::available_parallelism().unwrap().get() > 1 {
-        assert!(said["parallel"].as_f64().unwrap() > 1.2, "{said}");
-    }
 }
 
 #[test]
