@@ -1,5 +1,7 @@
 //! The extensions of one environment and their states. No sockets, no threads, no clock.
 
+use std::collections::VecDeque;
+
 use super::identifier;
 use super::refusal::Refusal;
 
@@ -27,8 +29,8 @@ struct Extension {
     wants_invoke: bool,
     wants_shutdown: bool,
     state: State,
-    /// What its next `next` gets.
-    pending: Option<String>,
+    /// What it gets, one event for each `next`: an invocation that ends at once is still told before the end.
+    pending: VecDeque<String>,
 }
 
 /// What an extension's `next` gets.
@@ -161,7 +163,7 @@ impl Extensions {
         if extension.state != State::Ready {
             return Err(extension.refused("Running"));
         }
-        Ok(match extension.pending.take() {
+        Ok(match extension.pending.pop_front() {
             Some(event) => {
                 extension.state = State::Running;
                 Next::Event(event)
@@ -209,7 +211,7 @@ impl Extensions {
     /// Whether all have asked for an event: the end of the initialisation, and of every invocation.
     pub fn are_ready(&self) -> bool {
         // An event that waits to be fetched is work to come.
-        let is_ready = |one: &Extension| one.state == State::Ready && one.pending.is_none();
+        let is_ready = |one: &Extension| one.state == State::Ready && one.pending.is_empty();
         self.all.iter().all(is_ready)
     }
 
@@ -231,7 +233,7 @@ impl Extensions {
     pub fn invoke(&mut self, event: &str) {
         for extension in &mut self.all {
             if extension.wants_invoke {
-                extension.pending = Some(event.to_owned());
+                extension.pending.push_back(event.to_owned());
             }
         }
     }
@@ -240,9 +242,8 @@ impl Extensions {
     pub fn shut_down(&mut self, event: &str) -> Vec<String> {
         let mut others = Vec::new();
         for extension in &mut self.all {
-            extension.pending = None;
             if extension.wants_shutdown {
-                extension.pending = Some(event.to_owned());
+                extension.pending.push_back(event.to_owned());
             } else if extension.is_external {
                 others.push(extension.name.clone());
             }
@@ -277,7 +278,7 @@ impl Extension {
             wants_invoke: false,
             wants_shutdown: false,
             state: State::Started,
-            pending: None,
+            pending: VecDeque::new(),
         }
     }
 

@@ -32,6 +32,19 @@ fn an_external_extension_lives() {
 }
 
 #[test]
+fn an_invocation_that_ended_at_once_is_told_before_the_end() {
+    let mut all = Extensions::new(&["x".to_owned()], false);
+    let id = all.register("x", &["INVOKE", "SHUTDOWN"]).unwrap();
+    all.ask(&id).unwrap();
+    all.invoke("1");
+    assert_eq!(all.shut_down("2"), [""; 0]);
+    for event in ["1", "2"] {
+        all.ask(&id).unwrap();
+        assert_eq!(all.next(&id), Ok(Next::Event(event.to_owned())));
+    }
+}
+
+#[test]
 fn internal_ones_get_no_shutdown_event() {
     let mut all = Extensions::new(&[], false);
     assert_eq!(
