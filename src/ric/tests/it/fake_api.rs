@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -63,6 +63,9 @@ struct State {
     events: VecDeque<Event>,
     connections: usize,
     idle: bool,
+    /// The peers of connections that are read from, and of those that have been read to their end.
+    open: Vec<SocketAddr>,
+    closed: Vec<SocketAddr>,
 }
 
 /// How posts are answered.
@@ -103,9 +106,17 @@ impl FakeApi {
         });
         let server = Arc::clone(&api);
         thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
+            while let Ok((stream, peer)) = listener.accept() {
+                server.state.lock().unwrap().open.push(peer);
                 let server = Arc::clone(&server);
-                thread::spawn(move || server.converse(stream));
+                thread::spawn(move || {
+                    // A runtime that ends in the middle is no error here: tests look at what came in.
+                    let _ = server.converse(stream);
+                    let mut state = server.state.lock().unwrap();
+                    state.open.retain(|one| *one != peer);
+                    state.closed.push(peer);
+                    server.changed.notify_all();
+                });
             }
         });
         api
@@ -247,6 +258,18 @@ impl FakeApi {
             "the runtime neither ended nor asked for the next event: {:?}",
             state.requests
         );
+    }
+
+    /// After the runtime's end: waits until all that it sent has been read.
+    pub fn drain(&self) {
+        const LIMIT: Duration = Duration::from_secs(5);
+        // Connections are accepted in their order, so this one is the last.
+        let last = TcpStream::connect(&self.address).unwrap();
+        let own = last.local_addr().unwrap();
+        drop(last);
+        let state = self.state.lock().unwrap();
+        let is_busy = |state: &mut State| !state.closed.contains(&own) || !state.open.is_empty();
+        drop(self.changed.wait_timeout_while(state, LIMIT, is_busy));
     }
 
     /// What came in.

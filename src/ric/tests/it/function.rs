@@ -317,6 +317,7 @@ impl Running {
     }
 
     fn outcome(self, status: Option<ExitStatus>) -> Outcome {
+        self.api.drain();
         Outcome {
             requests: self.api.requests(),
             stdout: self.stdout.join().unwrap(),

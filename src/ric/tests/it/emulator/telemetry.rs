@@ -8,7 +8,8 @@ use crate::host;
 
 /// An extension that subscribes as VERSION says, keeps what it gets in `received`, a batch in a line, and waits for its end.
 const SUBSCRIBER: &str = r#"
-import http.server, socketserver, threading
+import http.server, socket, socketserver, threading
+last = threading.Event()
 class Batches(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         batch = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -21,6 +22,7 @@ class Batches(http.server.BaseHTTPRequestHandler):
 class Lines(socketserver.StreamRequestHandler):
     def handle(self):
         batch = [json.loads(line) for line in self.rfile]
+        if not batch: last.set()
         with open("received", "a") as file: file.write(json.dumps(["TCP", batch]) + "\n")
 name = os.path.basename(__file__)
 me = register(name, "INVOKE", "SHUTDOWN")
@@ -37,6 +39,11 @@ status, _, body = call("PUT", PATH, {"Lambda-Extension-Identifier": me}, json.du
 assert (status, body) == (200, '"OK"'), body
 print("extension says hello", flush=True)
 while next_event(me)["eventType"] != "SHUTDOWN": pass
+# Nobody confirms what comes over TCP: an empty connection behind the others shows that they have arrived.
+if PROTOCOL == "TCP":
+    socket.create_connection(server.server_address).close()
+    last.wait(5)
+    server.server_close()
 "#;
 
 const FUNCTION: &str = r#"
