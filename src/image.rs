@@ -53,7 +53,7 @@ impl Contents<'_> {
         let base: Vec<Layer> = base.collect::<Result<_, _>>()?;
         builder = match &self.base.config {
             Some(config) => {
-                let config = fs_err::read(workshop.blobs().join(config.hex()))?;
+                let config = fs_err::read(workshop.blob(config)?)?;
                 builder.base(base, &config)?
             }
             None => {
@@ -178,8 +178,7 @@ fn write_layer(
         layer.graft(None, tree)?;
     }
     layer.forget_times();
-    let layer = LayerWriter::new(&workshop.blobs(), epoch, workshop.jobs()).write(&layer)?;
-    Ok(StoredLayer::from(&layer))
+    workshop.keep_layer(|folder| LayerWriter::new(folder, epoch, workshop.jobs()).write(&layer))
 }
 
 /// A folder of a tree as a tree of its own.

@@ -19,4 +19,5 @@ pub mod image;
 pub mod inputs;
 pub mod lock;
 pub mod process;
+pub mod quantity;
 pub mod recipe;

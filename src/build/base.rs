@@ -154,10 +154,12 @@ impl Base {
             ),
         };
         check(&root, locked, arch)?;
-        let layer = LayerWriter::new(&workshop.blobs(), epoch, workshop.jobs())
-            .keep_times()
-            .write(&root)?;
-        let layers = vec![StoredLayer::from(&layer)];
+        let layer = workshop.keep_layer(|folder| {
+            LayerWriter::new(folder, epoch, workshop.jobs())
+                .keep_times()
+                .write(&root)
+        })?;
+        let layers = vec![layer];
         Ok(Self {
             title,
             reference,

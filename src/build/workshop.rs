@@ -1,13 +1,13 @@
 //! What steps share: the store, the number of hands, and the account of what was done.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use oci::registry::{Descriptor, Manifest};
 use oci::tar_writer::{Times, write_tar};
-use oci::{DiffId, Digest, Epoch, Layer, LayerDigest, Tree};
+use oci::{DiffId, Digest, Epoch, Layer, LayerDigest, LayerError, Tree};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -150,16 +150,25 @@ impl<'a> Workshop<'a> {
 
     /// The index of a step's output.
     pub fn tree(&self, output: &Digest) -> Result<Tree, BuildError> {
-        let path = self
-            .store
-            .blob(output)?
-            .ok_or(BuildError::Vanished(*output))?;
-        Ok(Tree::from_tar(&path)?)
+        Ok(Tree::from_tar(&self.blob(output)?)?)
     }
 
-    /// The folder of the blobs, where layers are written to.
-    pub fn blobs(&self) -> PathBuf {
-        self.store.root().join("blobs/sha256")
+    /// The file of a blob that has to be there.
+    pub fn blob(&self, digest: &Digest) -> Result<PathBuf, BuildError> {
+        self.store
+            .blob(digest)?
+            .ok_or(BuildError::Vanished(*digest))
+    }
+
+    /// Stores the layer that `write` leaves in a folder.
+    pub fn keep_layer(
+        &self,
+        write: impl FnOnce(&Path) -> Result<Layer, LayerError>,
+    ) -> Result<StoredLayer, BuildError> {
+        let scratch = self.scratch()?;
+        let layer = write(scratch.path())?;
+        self.store.adopt(layer.path(), &layer.digest().0)?;
+        Ok(StoredLayer::from(&layer))
     }
 
     /// Stores a tree as a canonical tar.
@@ -177,12 +186,8 @@ impl<'a> Workshop<'a> {
                 size,
                 media_type,
             } = described;
-            let path = self
-                .store
-                .blob(digest)?
-                .ok_or(BuildError::Vanished(*digest))?;
             Ok(Layer::from_blob(
-                &path,
+                &self.blob(digest)?,
                 LayerDigest(*digest),
                 *size,
                 media_type,
@@ -193,9 +198,8 @@ impl<'a> Workshop<'a> {
 
     /// A layer that was stored before.
     pub fn layer(&self, stored: &StoredLayer) -> Result<Layer, BuildError> {
-        let path = self.blobs().join(stored.digest.0.hex());
         Ok(Layer::recorded(
-            &path,
+            &self.blob(&stored.digest.0)?,
             stored.digest,
             stored.diff_id,
             stored.size,

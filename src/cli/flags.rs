@@ -1,5 +1,6 @@
 //! The command line as it is typed. Nothing is looked up or checked beyond its form.
 
+mod cache;
 mod publish;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use oci::registry::Url;
 
 use crate::arch::Arch;
+pub use cache::{Cache, Prune};
 pub use publish::{Attach, Copy, Inspect, Push};
 
 /// Builds Lambda-ready Python base images without Docker and without root.
@@ -37,6 +39,9 @@ pub enum Command {
     Attach(Attach),
     /// Build a recipe's image into an OCI layout
     Build(Build),
+    /// Show, shrink and check the folder where inputs and finished steps are kept
+    #[command(subcommand)]
+    Cache(Cache),
     /// Copy an image between layouts, tarballs and registries, byte for byte
     Copy(Copy),
     /// Show what an image is
@@ -59,6 +64,9 @@ pub struct Common {
     /// Where inputs and finished steps are kept [default: $XDG_CACHE_HOME/imgbuild]
     #[arg(long, global = true, value_name = "DIR", env = "IMGBUILD_CACHE")]
     pub cache_dir: Option<PathBuf>,
+    /// Another cache, of which only is read: what --cache-dir lacks is taken from there
+    #[arg(long, global = true, value_name = "DIR", env = "IMGBUILD_CACHE_LOWER")]
+    pub cache_lower: Option<PathBuf>,
     /// Say nothing but the result and errors
     #[arg(long, short, global = true)]
     pub quiet: bool,

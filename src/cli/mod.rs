@@ -46,6 +46,7 @@ fn run(flags: Flags) -> anyhow::Result<u8> {
             commands::build::run(&settings, &build)?
         }
         (Some(Command::Attach(attach)), _) => commands::attach::run(&settings, &attach)?,
+        (Some(Command::Cache(cache)), _) => return commands::cache::run(&settings, &cache),
         (Some(Command::Copy(copy)), _) => commands::copy::run(&settings, &copy)?,
         (Some(Command::Inspect(inspect)), _) => commands::inspect::run(&settings, &inspect)?,
         (Some(Command::Invoke(invoke)), _) => return commands::invoke::run(&settings, &invoke),

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use oci::Epoch;
 
 use super::flags::{self, Common, Format};
-use crate::inputs::ProgressMode;
+use crate::inputs::{Progress, ProgressMode, Store, StoreError};
 use crate::recipe::Library;
 
 /// What is the same for every command.
@@ -21,6 +21,8 @@ use crate::recipe::Library;
 pub struct Settings {
     /// The store's folder.
     pub cache: PathBuf,
+    /// The store below it, of which only is read.
+    cache_lower: Option<PathBuf>,
     /// Where definitions are found.
     pub library: Library,
     /// How results are written.
@@ -95,6 +97,10 @@ impl Settings {
         };
         Ok(Self {
             cache: std::path::absolute(&cache).unwrap_or(cache),
+            cache_lower: common
+                .cache_lower
+                .as_ref()
+                .map(|folder| std::path::absolute(folder).unwrap_or(folder.clone())),
             library: Library::new("."),
             format: common.format,
             progress,
@@ -102,6 +108,11 @@ impl Settings {
             network: common.network.clone(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
         })
+    }
+
+    /// The store, above the one of which only is read.
+    pub fn store(&self, progress: Progress) -> Result<Store, StoreError> {
+        Ok(Store::open(&self.cache, progress)?.over(self.cache_lower.as_deref()))
     }
 
     /// PATH, for finding the tools of the host.

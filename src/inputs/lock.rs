@@ -5,7 +5,7 @@ use std::fs::TryLockError;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use fs_err as fs;
 
@@ -14,6 +14,9 @@ use super::Progress;
 /// Held while making a temporary entry (shared) and while clearing dead ones (alone): between its creation and its
 /// lock an entry looks dead.
 const GATE: &str = ".gate";
+
+/// The folder of [`Temporary::session`].
+pub(super) const SESSIONS: &str = "sessions";
 
 /// Waiting shorter than this is not worth a message.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -90,11 +93,20 @@ fn wait(
 
 impl Temporary {
     pub(super) fn file(root: &Path) -> io::Result<Self> {
+        Self::file_in(root, "tmp")
+    }
+
+    /// A file that says, while it is locked, that its process works with the store; its time is when that began.
+    pub(super) fn session(root: &Path) -> io::Result<Self> {
+        Self::file_in(root, SESSIONS)
+    }
+
+    fn file_in(root: &Path, folder: &str) -> io::Result<Self> {
         let _gate = gate(root)?;
         let (file, path) = tempfile::Builder::new()
             // The umask decides, as for any file; tempfile's own default is for its owner only.
             .permissions(std::fs::Permissions::from_mode(0o666))
-            .tempfile_in(root.join("tmp"))?
+            .tempfile_in(root.join(folder))?
             .keep()
             .map_err(|error| error.error)?;
         let file = fs::File::from_parts(file, &path);
@@ -147,18 +159,37 @@ pub(super) fn clean(root: &Path) -> io::Result<()> {
         Err(TryLockError::WouldBlock) => return Ok(()),
         Err(TryLockError::Error(error)) => return Err(error),
     }
-    for entry in fs::read_dir(root.join("tmp"))? {
-        let path = entry?.path();
-        let dead = match fs::File::open(&path) {
-            Ok(file) => file.try_lock().is_ok(),
-            Err(_) => false,
-        };
-        if dead {
-            // Its owner may have finished and removed it just now.
-            let _ = remove(&path);
+    for folder in ["tmp", SESSIONS] {
+        for entry in fs::read_dir(root.join(folder))? {
+            let path = entry?.path();
+            let dead = match fs::File::open(&path) {
+                Ok(file) => file.try_lock().is_ok(),
+                Err(_) => false,
+            };
+            if dead {
+                // Its owner may have finished and removed it just now.
+                let _ = remove(&path);
+            }
         }
     }
     Ok(())
+}
+
+/// When each process that works with the store began to.
+pub(super) fn sessions(root: &Path) -> io::Result<Vec<SystemTime>> {
+    let gate = open(root, GATE)?;
+    gate.lock()?;
+    let mut began = Vec::new();
+    for entry in fs::read_dir(root.join(SESSIONS))? {
+        // One that is gone has just ended.
+        let Ok(file) = fs::File::open(entry?.path()) else {
+            continue;
+        };
+        if let Err(TryLockError::WouldBlock) = file.try_lock_shared() {
+            began.push(file.metadata()?.modified()?);
+        }
+    }
+    Ok(began)
 }
 
 fn gate(root: &Path) -> io::Result<fs::File> {

@@ -27,7 +27,7 @@ pub use origin::{Artifact, Input, Origin};
 pub use origins::Reason;
 pub use packages::DebianPackages;
 pub use progress::{Progress, ProgressMode, Transfer};
-pub use store::{Store, StoreError};
+pub use store::{Damage, Entry, Kind, Policy, Pruned, Store, StoreError};
 pub use unavailable::{Attempt, FetchError, Tried, Unavailable};
 pub use unpack::{UnpackError, unpack};
 pub use wheel::pip;

@@ -7,14 +7,22 @@
 //! resolved/<hex>.json      which fallback an input came down to, by the digest of the input
 //! unpacked/<name>/         folders made from blobs; `<name>.complete` beside one says that it is whole
 //! partial/<hex>            a transfer to resume
-//! logs/ apt/ tmp/ locks/
+//! logs/ apt/ zig/ tmp/ sessions/ locks/
 //! ```
+//!
+//! Blobs, records of steps and markers have the time of their last use, by which [`Store::prune`] goes.
 //!
 //! Nothing gets its final name before it is complete and on the disk, so a process may die at any moment. Temporary
 //! entries are locked while their owner lives; what a dead one left behind goes at the next [`Store::open`].
 
+mod census;
+mod lower;
+mod prune;
+mod usage;
+mod verify;
+
 use std::collections::BTreeSet;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -24,8 +32,13 @@ use oci::Digest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use census::{Entry, Kind};
+pub use prune::{Policy, Pruned};
+pub use verify::Damage;
+
 use super::lock::{self, Lock, Temporary};
 use super::{BlobWriter, Progress};
+use lower::Lower;
 
 /// An unfinished transfer that nobody resumed for this long is not worth its space.
 const PARTIAL_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -35,6 +48,8 @@ pub struct Store {
     root: PathBuf,
     progress: Progress,
     verified: Mutex<BTreeSet<Digest>>,
+    lower: Option<Lower>,
+    session: Option<Temporary>,
 }
 
 /// The store's folder cannot be used, or what was put in is not what was announced.
@@ -68,19 +83,33 @@ pub enum StoreError {
 impl Store {
     /// Opens the store in `root`, made if missing, and clears away what dead processes left.
     pub fn open(root: impl Into<PathBuf>, progress: Progress) -> Result<Self, StoreError> {
-        let store = Self {
+        let mut store = Self {
             root: root.into(),
             progress,
             verified: Mutex::default(),
+            lower: None,
+            session: None,
         };
-        store.prepare().map_err(|source| StoreError::Open {
-            root: store.root.clone(),
-            source,
-        })?;
+        match store.prepare() {
+            Ok(session) => store.session = Some(session),
+            Err(source) => {
+                return Err(StoreError::Open {
+                    root: store.root,
+                    source,
+                });
+            }
+        }
         Ok(store)
     }
 
-    fn prepare(&self) -> io::Result<()> {
+    /// Looks in another store, too, for what this one does not have. Nothing is ever written there; what is damaged
+    /// there is named and passed over.
+    pub fn over(mut self, lower: Option<&Path>) -> Self {
+        self.lower = lower.map(|root| Lower::new(root, &self.progress));
+        self
+    }
+
+    fn prepare(&self) -> io::Result<Temporary> {
         let folders = [
             "blobs/sha256",
             "steps",
@@ -90,12 +119,14 @@ impl Store {
             "logs",
             "apt",
             "tmp",
+            lock::SESSIONS,
             "locks",
         ];
         for folder in folders {
             fs::create_dir_all(self.root.join(folder))?;
         }
         lock::clean(&self.root)?;
+        let session = Temporary::session(&self.root)?;
         for entry in fs::read_dir(self.root.join("partial"))? {
             let entry = entry?;
             let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
@@ -103,7 +134,7 @@ impl Store {
                 remove_file(&entry.path())?;
             }
         }
-        Ok(())
+        Ok(session)
     }
 
     /// The store's folder.
@@ -123,26 +154,32 @@ impl Store {
 
     /// The file with these bytes, if it is there and whole. A damaged one is removed, with a warning.
     pub fn blob(&self, digest: &Digest) -> Result<Option<PathBuf>, StoreError> {
+        match (self.own_blob(digest)?, &self.lower) {
+            (None, Some(lower)) => Ok(lower.blob(digest, &self.progress)),
+            (own, _) => Ok(own),
+        }
+    }
+
+    fn own_blob(&self, digest: &Digest) -> Result<Option<PathBuf>, StoreError> {
         let path = self.blob_path(digest);
-        let file = match fs::File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error.into()),
+        let Some(file) = self.open_to_use(&path)? else {
+            return Ok(None);
         };
         if self.is_verified(digest) {
             return Ok(Some(path));
         }
-        let (got, size) = Digest::of_reader(file)?;
+        let (got, size) = Digest::of_reader(&file)?;
         if got == *digest {
             self.set_verified(digest);
             return Ok(Some(path));
         }
-        let message = format!(
-            "{} is damaged ({size} bytes, {got}); removed",
-            path.display()
-        );
-        self.progress.warn(&message);
-        remove_file(&path)?;
+        if self.evict(&path, &file)? {
+            let message = format!(
+                "{} is damaged ({size} bytes, {got}); removed",
+                path.display()
+            );
+            self.progress.warn(&message);
+        }
         Ok(None)
     }
 
@@ -230,12 +267,17 @@ impl Store {
     ) -> Result<PathBuf, E> {
         let path = self.root.join("unpacked").join(check(name)?);
         let marker = self.root.join("unpacked").join(format!("{name}.complete"));
-        let whole = || marker.exists() && path.is_dir();
-        if whole() {
+        let whole = || -> Result<bool, StoreError> {
+            Ok(self.open_to_use(&marker)?.is_some() && path.is_dir())
+        };
+        if whole()? {
+            return Ok(path);
+        }
+        if let Some(path) = self.lower.as_ref().and_then(|lower| lower.directory(name)) {
             return Ok(path);
         }
         let _lock = self.lock(&format!("unpacked-{name}"))?;
-        if whole() {
+        if whole()? {
             return Ok(path);
         }
         let temporary = self.temporary()?;
@@ -255,7 +297,8 @@ impl Store {
         }
         fs::rename(tree, path)?;
         sync_parent(path)?;
-        self.write_whole(marker, b"")
+        let listing = verify::listing(path)?;
+        self.write_whole(marker, format!("{listing}\n").as_bytes())
     }
 
     pub(super) fn recall<T: DeserializeOwned>(
@@ -264,17 +307,23 @@ impl Store {
         key: &Digest,
     ) -> Result<Option<T>, StoreError> {
         let path = self.record_path(kind, key);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error.into()),
+        // The age of what an input came down to counts from when it was written.
+        let file = match kind {
+            "resolved" => usage::open(&path)?,
+            _ => self.open_to_use(&path)?,
         };
+        let Some(mut file) = file else {
+            let lower = self.lower.as_ref().filter(|_| kind != "resolved");
+            return Ok(lower.and_then(|lower| lower.record(kind, key, &self.progress)));
+        };
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
         match serde_json::from_slice(&bytes) {
             Ok(value) => Ok(Some(value)),
             Err(error) => {
                 let message = format!("{} is damaged ({error}); removed", path.display());
                 self.progress.warn(&message);
-                remove_file(&path)?;
+                self.evict(&path, &file)?;
                 Ok(None)
             }
         }
@@ -312,7 +361,7 @@ impl Store {
     }
 
     fn blob_path(&self, digest: &Digest) -> PathBuf {
-        self.root.join("blobs/sha256").join(digest.hex())
+        blob_path(&self.root, digest)
     }
 
     fn is_verified(&self, digest: &Digest) -> bool {
@@ -350,6 +399,10 @@ impl StoreError {
         };
         Some(advice.to_owned())
     }
+}
+
+fn blob_path(root: &Path, digest: &Digest) -> PathBuf {
+    root.join("blobs/sha256").join(digest.hex())
 }
 
 /// A name of one path component, and of nothing that the store itself uses.

@@ -13,7 +13,7 @@ use crate::build::{self, Base, BuildError, Inputs, Workshop};
 use crate::cli::flags::{self, Format};
 use crate::cli::settings::Settings;
 use crate::image::Contents;
-use crate::inputs::{FetchOptions, Fetcher, Progress, Store};
+use crate::inputs::{FetchOptions, Fetcher, Progress};
 use crate::recipe::Recipe;
 
 /// Builds, and prints `dist/python3.13@sha256:…`.
@@ -31,7 +31,7 @@ pub fn run(settings: &Settings, flags: &flags::Build) -> Result<()> {
     warn_about_lifecycle(&recipe, &progress);
     writable(&flags.output)?;
 
-    let store = Store::open(&settings.cache, progress.clone())?;
+    let store = settings.store(progress.clone())?;
     let options = FetchOptions {
         mirrors: flags.mirror.clone(),
         refresh: flags.refresh,

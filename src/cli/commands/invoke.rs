@@ -27,7 +27,7 @@ pub fn run(settings: &Settings, flags: &flags::Invoke) -> Result<u8> {
     }
     let code = std::path::absolute(&flags.code)?;
     let image = Layout::open(&layout_dir(&flags.image, &flags.output))?.image()?;
-    let store = Store::open(&settings.cache, Progress::new(settings.progress))?;
+    let store = settings.store(Progress::new(settings.progress))?;
     let root = root_of(&image, &store)?;
     let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
     let address = format!("127.0.0.1:{port}");

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::CommandError;
 use crate::cli::flags;
 use crate::cli::settings::Settings;
-use crate::inputs::{Progress, Store};
+use crate::inputs::Progress;
 use crate::lock::{Lock, LockError, Resolver};
 use crate::recipe::{Recipe, Text};
 
@@ -41,7 +41,7 @@ pub fn run(settings: &Settings, flags: &flags::Lock) -> Result<()> {
             )
             .into());
         }
-        let store = Store::open(&settings.cache, progress.clone())?;
+        let store = settings.store(progress.clone())?;
         let epoch = settings
             .epoch
             .map_or_else(midnight, |epoch| epoch.seconds());

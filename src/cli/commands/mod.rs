@@ -2,6 +2,7 @@
 
 pub mod attach;
 pub mod build;
+pub mod cache;
 pub mod copy;
 pub mod inspect;
 pub mod invoke;
