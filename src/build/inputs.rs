@@ -15,6 +15,10 @@ use crate::recipe::{Jit, Python};
 pub struct Inputs {
     /// The compiler.
     pub toolchain: Fetched,
+    /// The Rust compiler's packages.
+    pub rust: Vec<Fetched>,
+    /// Rust's standard library for the image's machine.
+    pub rust_std: Fetched,
     /// LLVM's packages, for an interpreter with a JIT.
     pub llvm: Vec<Fetched>,
     /// The interpreter's source.
@@ -71,23 +75,25 @@ impl Inputs {
         fetcher: &Fetcher,
         fallbacks: bool,
     ) -> Result<Self, BuildError> {
+        let not_locked = |what: &str, arch| BuildError::NotLocked {
+            what: what.to_owned(),
+            arch,
+        };
         let compiler = lock.toolchain.get(&host);
-        let compiler = compiler.ok_or_else(|| BuildError::NotLocked {
-            what: "compiler".to_owned(),
-            arch: host,
-        })?;
-        let mut wanted: Vec<Input> = vec![compiler.clone(), lock.cpython.clone()];
+        let compiler = compiler.ok_or_else(|| not_locked("compiler", host))?;
+        let rust_std = lock.rust_std.get(&arch);
+        let rust_std = rust_std.ok_or_else(|| not_locked("Rust library", arch))?;
+        let rust = lock.rust.get(&host);
+        let rust = rust.ok_or_else(|| not_locked("Rust compiler", host))?;
+        let mut wanted = vec![compiler.clone(), lock.cpython.clone(), rust_std.clone()];
         let llvm = match python.jit {
             Jit::Disabled => &[],
             _ => lock.llvm.get(&host).map_or(&[][..], Vec::as_slice),
         };
         if python.jit != Jit::Disabled && llvm.is_empty() {
-            return Err(BuildError::NotLocked {
-                what: "LLVM for the JIT".to_owned(),
-                arch: host,
-            });
+            return Err(not_locked("LLVM for the JIT", host));
         }
-        wanted.extend(llvm.iter().chain(&lock.libraries).cloned());
+        wanted.extend(rust.iter().chain(llvm).chain(&lock.libraries).cloned());
         wanted.extend(lock.installers.iter().chain(&lock.sdk).cloned());
         let (files, base) = std::thread::scope(|scope| {
             let base = scope.spawn(|| BaseInputs::fetch(lock, arch, fetcher, fallbacks));
@@ -97,16 +103,17 @@ impl Inputs {
         let (base, base_fallback) =
             base.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let mut next = || files.next().expect("one file per input");
-        let (toolchain, cpython) = (next(), next());
+        let (toolchain, cpython, rust_std) = (next(), next(), next());
         let mut many =
             |inputs: &[Input]| -> Vec<Fetched> { inputs.iter().map(|_| next()).collect() };
+        let rust = many(rust);
         let llvm = many(llvm);
         let libraries = many(&lock.libraries);
         let installers = many(&lock.installers);
         let sdk = many(&lock.sdk);
-        let all = [&toolchain, &cpython]
+        let all = [&toolchain, &cpython, &rust_std]
             .into_iter()
-            .chain(llvm.iter().chain(&libraries))
+            .chain(rust.iter().chain(&llvm).chain(&libraries))
             .chain(installers.iter().chain(&sdk));
         let mut fallbacks: Vec<Fallback> = wanted
             .iter()
@@ -121,6 +128,8 @@ impl Inputs {
         fallbacks.extend(base_fallback);
         Ok(Self {
             toolchain,
+            rust,
+            rust_std,
             llvm,
             cpython,
             libraries,

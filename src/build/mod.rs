@@ -3,9 +3,8 @@
 mod base;
 mod error;
 mod inputs;
-mod llvm;
+mod packages;
 mod pipeline;
-mod rust;
 mod sandbox;
 mod scripts;
 mod standin;

@@ -7,8 +7,7 @@ use oci::{Digest, Entry, ImagePath};
 
 use super::BuildError;
 use super::inputs::Inputs;
-use super::llvm::Llvm;
-use super::rust::{self, Rust};
+use super::packages::Packages;
 use super::scripts;
 use super::step::{File, Step, View};
 use super::toolchain::Toolchain;
@@ -41,12 +40,10 @@ pub fn run(
     glibc: &str,
     workshop: &Workshop,
 ) -> Result<Parts, BuildError> {
-    // Asked first: a missing compiler should not show after minutes of work.
-    let rust = rust::find(arch)?;
     let toolchain = Toolchain::unpack(&inputs.toolchain, arch, glibc, workshop)?;
     let version = inputs.cpython.artifact.version.as_str();
     thread::scope(|scope| {
-        let ric = scope.spawn(|| ric(&rust, workshop));
+        let ric = scope.spawn(|| ric(inputs, arch, workshop));
         let libraries = libraries(&inputs.libraries, &toolchain, workshop)?;
         let cpython = cpython(python, inputs, libraries, &toolchain, workshop)?;
         let install =
@@ -148,7 +145,7 @@ fn cpython(
         };
         let plain = cpython(&plain, inputs, libraries.clone(), toolchain, workshop)?;
         views = interpreter(plain);
-        llvm = Some(Llvm::unpack(&inputs.llvm, workshop)?);
+        llvm = Some(Packages::unpack("llvm", &inputs.llvm, workshop)?);
     }
     let mut environment = environment(version, toolchain);
     environment.insert("JIT", python.jit.to_string());
@@ -168,7 +165,7 @@ fn cpython(
         views,
         tools: [toolchain.tool()]
             .into_iter()
-            .chain(llvm.as_ref().map(Llvm::tool))
+            .chain(llvm.as_ref().map(Packages::tool))
             .collect(),
         environment,
     };
@@ -218,7 +215,10 @@ fn filename(wheel: &Fetched) -> String {
 }
 
 /// Compiles the runtime interface client: one archive for every version and base.
-fn ric(rust: &Rust, workshop: &Workshop) -> Result<Digest, BuildError> {
+fn ric(inputs: &Inputs, arch: Arch, workshop: &Workshop) -> Result<Digest, BuildError> {
+    let packages = inputs.rust.iter().chain([&inputs.rust_std]);
+    let rust = Packages::unpack("rust", packages, workshop)?;
+    let target = format!("{}-unknown-linux-gnu", arch.machine());
     let step = Step {
         title: "runtime interface client".to_owned(),
         script: "ric.sh",
@@ -227,7 +227,7 @@ fn ric(rust: &Rust, workshop: &Workshop) -> Result<Digest, BuildError> {
             .map(|(name, text)| (name, File::Text(text)))
             .collect(),
         tools: vec![rust.tool()],
-        environment: BTreeMap::from([("RUST_TARGET", rust.target.clone())]),
+        environment: BTreeMap::from([("RUST_TARGET", target)]),
         ..Step::default()
     };
     step.output(workshop)

@@ -30,6 +30,10 @@ pub struct Lock {
     pub recipe: BTreeMap<String, String>,
     /// The compiler, by the machine it runs on.
     pub toolchain: BTreeMap<Arch, Input>,
+    /// The Rust compiler's packages, by the machine it runs on.
+    pub rust: BTreeMap<Arch, Vec<Input>>,
+    /// Rust's standard library, by the machine it is for.
+    pub rust_std: BTreeMap<Arch, Input>,
     /// The LLVM that makes a JIT's code, by the machine it runs on; nothing for a Python that has no JIT.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub llvm: BTreeMap<Arch, Vec<Input>>,

@@ -138,15 +138,14 @@ impl Resolver<'_> {
             }
             None => None,
         };
-        let compiler = |arch: Arch| {
-            let artifacts = listed(&format!("ziglang-{arch}"))?;
-            Ok::<_, ResolveError>((
-                arch,
-                Input {
-                    name: "zig".to_owned(),
-                    artifacts,
-                },
-            ))
+        let both = [Arch::Amd64, Arch::Arm64];
+        let per_arch = |source: &str, name: &str| {
+            let one = |arch: Arch| {
+                let artifacts = listed(&format!("{source}{arch}"))?;
+                let name = name.to_owned();
+                Ok::<_, ResolveError>((arch, Input { name, artifacts }))
+            };
+            both.into_iter().map(one).collect::<Result<_, _>>()
         };
         let series = recipe.python.series();
         let installers: &[&str] = if series.setuptools {
@@ -154,23 +153,32 @@ impl Resolver<'_> {
         } else {
             &["pip"]
         };
-        let llvm = |arch: Arch| {
-            let prefix = format!("llvm/{arch}/");
-            let packages = catalogue.iter().filter_map(|(name, artifacts)| {
-                Some(Input {
-                    name: name.strip_prefix(&prefix)?.to_owned(),
-                    artifacts: artifacts.clone(),
-                })
-            });
-            (arch, packages.collect())
+        // Packages of a program that uses libLLVM.
+        let packages = |program: &str| -> BTreeMap<Arch, Vec<Input>> {
+            let of = |arch: Arch| {
+                let prefixes = [format!("{program}/{arch}/"), format!("libllvm/{arch}/")];
+                let listed = catalogue.iter().filter_map(|(name, artifacts)| {
+                    let package = prefixes
+                        .iter()
+                        .find_map(|prefix| name.strip_prefix(prefix))?;
+                    Some(Input {
+                        name: package.to_owned(),
+                        artifacts: artifacts.clone(),
+                    })
+                });
+                (arch, listed.collect())
+            };
+            both.map(of).into()
         };
         Ok(Lock {
             compat: COMPAT,
             epoch: self.epoch,
             recipe: deciding_keys(recipe),
-            toolchain: [compiler(Arch::Amd64)?, compiler(Arch::Arm64)?].into(),
+            toolchain: per_arch("ziglang-", "zig")?,
+            rust: packages("rust"),
+            rust_std: per_arch("rust-std/", "rust-std")?,
             llvm: match series.jit_and_free_threading {
-                true => [llvm(Arch::Amd64), llvm(Arch::Arm64)].into(),
+                true => packages("llvm"),
                 false => BTreeMap::new(),
             },
             cpython: Input {

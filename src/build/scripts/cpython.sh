@@ -40,23 +40,17 @@ if [ "$JIT" != disabled ]; then
     # The stencils: made by an interpreter of the same version with LLVM's own clang, which is not the one called clang here.
     # zig has the C library's headers; the packages' programs run with the packages' libraries, whatever this machine has.
     mkdir /tmp/jit
-    libraries=/imgbuild/llvm/usr/lib
     headers=/imgbuild/zig/lib/libc/include
     machine=$(echo "${TARGET%%-*}" | sed s/x86_64/x86/)
+    llvm=$(cd /imgbuild/llvm && echo usr/lib/llvm-*)
     for tool in clang llvm-readobj llvm-objdump; do
         arguments=
-        [ $tool != clang ] || arguments="-resource-dir $(echo $libraries/llvm-*/lib/clang/*) -nostdlibinc -D__GLIBC_MINOR__=${GLIBC#2.} \
+        [ $tool != clang ] || arguments="-resource-dir $(echo /imgbuild/llvm/$llvm/lib/clang/*) -nostdlibinc -D__GLIBC_MINOR__=${GLIBC#2.} \
             -isystem $headers/$machine-linux-gnu -isystem $headers/generic-glibc -isystem $headers/$machine-linux-any \
             -isystem $headers/any-linux-any"
-        program=$(echo $libraries/llvm-*/bin/$tool)
-        {
-            echo '#!/bin/sh'
-            echo "exec /imgbuild/llvm/lib*/ld-linux-*.so.* --library-path $libraries/$(uname -m)-linux-gnu:/imgbuild/llvm/lib/$(uname -m)-linux-gnu \\"
-            echo "    --argv0 $program $program $arguments" '"$@"'
-        } >/tmp/jit/$tool
+        printf '#!/bin/sh\nexec packaged /imgbuild/llvm %s "$@"\n' "$llvm/bin/$tool $arguments" >/tmp/jit/$tool
     done
-    llvm=$(basename $libraries/llvm-*)
-    export LLVM_VERSION=${llvm#llvm-}
+    export LLVM_VERSION=${llvm##*-}
     sed -i "s/^_LLVM_VERSION = .*/_LLVM_VERSION = $LLVM_VERSION/" Tools/jit/_llvm.py
     printf '#!/bin/sh\nPATH=/tmp/jit:$PATH exec /imgbuild/host/python%s -B "$@"\n' "$series" >/tmp/jit/python
     chmod 755 /tmp/jit/*

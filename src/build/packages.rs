@@ -1,4 +1,5 @@
-//! LLVM's own compiler and object reader, which make the machine code that a JIT puts together: zig has no reader.
+//! Programs of Debian packages that a step runs: LLVM's own compiler and object reader for a JIT, the Rust compiler for
+//! the runtime interface client. Packages come in, one folder goes out; the script `packaged` runs what is in it.
 
 use std::path::PathBuf;
 
@@ -11,32 +12,41 @@ use crate::inputs::Fetched;
 use crate::process::Process;
 
 /// The packages' files in one folder, with every library that they need, down to the C library.
-pub struct Llvm {
+pub struct Packages {
+    name: &'static str,
     folder: PathBuf,
     identity: String,
 }
 
-impl Llvm {
-    /// Unpacks the packages, or finds them unpacked.
-    pub fn unpack(packages: &[Fetched], workshop: &Workshop) -> Result<Self, BuildError> {
+impl Packages {
+    /// Unpacks the packages, or finds them unpacked. Steps see them at `/imgbuild/NAME`.
+    pub fn unpack<'a>(
+        name: &'static str,
+        packages: impl IntoIterator<Item = &'a Fetched>,
+        workshop: &Workshop,
+    ) -> Result<Self, BuildError> {
+        let packages: Vec<&Fetched> = packages.into_iter().collect();
         let digests: Vec<_> = packages
             .iter()
             .map(|package| package.artifact.sha256)
             .collect();
         let identity = Digest::of(&serde_json::to_vec(&digests).expect("digests are plain data"));
         let store = workshop.store;
-        let folder = store.directory(&format!("llvm-{}", &identity.hex()[..16]), |folder| {
-            store.progress().note("unpacking LLVM");
-            for package in packages {
+        let folder = store.directory(&format!("{name}-{}", &identity.hex()[..16]), |folder| {
+            store
+                .progress()
+                .note(&format!("unpacking the packages of {name}"));
+            for package in &packages {
                 Process::cleared("dpkg-deb")
                     .package("dpkg")
                     .arg("--extract")
-                    .args([&package.path, folder])
+                    .args([package.path.as_path(), folder])
                     .run()?;
             }
             Ok::<_, BuildError>(())
         })?;
         Ok(Self {
+            name,
             folder,
             identity: identity.to_string(),
         })
@@ -45,7 +55,7 @@ impl Llvm {
     /// As a tool of a step.
     pub fn tool(&self) -> Tool<'_> {
         Tool {
-            name: "llvm",
+            name: self.name,
             folder: &self.folder,
             identity: self.identity.clone(),
         }
