@@ -3,6 +3,9 @@
 //! step: callers put `bwrap` or `apt-get` in front.
 
 mod exchange;
+pub mod family;
+pub mod interrupt;
+mod watched;
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -11,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 pub use exchange::Limits;
+use interrupt::Registered;
 
 use fs_err as fs;
 
@@ -154,10 +158,13 @@ impl Process {
 
     /// Runs to the end with the output kept in memory; a status other than 0 is an error.
     pub fn run(mut self) -> Result<Captured, ProcessError> {
-        let output = self
-            .command
-            .output()
-            .map_err(|source| self.cannot_start(source))?;
+        self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = self.command.spawn();
+        let child = child.map_err(|source| self.cannot_start(source))?;
+        let registered = Registered::new(child.id());
+        let output = child.wait_with_output();
+        let output = output.map_err(|source| self.cannot_start(source))?;
+        drop(registered);
         if output.status.success() {
             return Ok(Captured {
                 stdout: output.stdout,
@@ -179,6 +186,12 @@ impl Process {
 
     /// Runs to the end with both outputs appended to `log`; a status other than 0 is an error with the log's last lines.
     pub fn run_logged(mut self, log: &Path) -> Result<(), ProcessError> {
+        self.log_to(log)?;
+        let status = self.status()?;
+        self.ended_logged(status, log)
+    }
+
+    fn log_to(&mut self, log: &Path) -> Result<(), ProcessError> {
         let file = fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -187,10 +200,17 @@ impl Process {
             .into_file();
         let twin = file.try_clone().map_err(ProcessError::Log)?;
         self.command.stdout(file).stderr(twin);
-        let status = self
-            .command
-            .status()
-            .map_err(|source| self.cannot_start(source))?;
+        Ok(())
+    }
+
+    fn status(&mut self) -> Result<ExitStatus, ProcessError> {
+        let child = self.command.spawn();
+        let mut child = child.map_err(|source| self.cannot_start(source))?;
+        let _registered = Registered::new(child.id());
+        child.wait().map_err(|source| self.cannot_start(source))
+    }
+
+    fn ended_logged(self, status: ExitStatus, log: &Path) -> Result<(), ProcessError> {
         if status.success() {
             return Ok(());
         }
@@ -205,16 +225,17 @@ impl Process {
     /// Runs to the end with the terminal's own input and outputs; returns whatever status it had.
     pub fn run_attached(mut self) -> Result<ExitStatus, ProcessError> {
         self.command.stdin(Stdio::inherit());
-        self.command
-            .status()
-            .map_err(|source| self.cannot_start(source))
+        self.status()
     }
 
     /// Starts it beside this program, with both outputs going to this program's stderr.
     pub fn spawn(mut self) -> Result<Child, ProcessError> {
         self.command.stdout(io::stderr()).stderr(io::stderr());
         match self.command.spawn() {
-            Ok(child) => Ok(Child(child)),
+            Ok(child) => Ok(Child {
+                _registered: Registered::new(child.id()),
+                child,
+            }),
             Err(source) => Err(self.cannot_start(source)),
         }
     }
@@ -232,20 +253,23 @@ impl Process {
 }
 
 /// A program that runs beside this one, and ends with it.
-pub struct Child(std::process::Child);
+pub struct Child {
+    child: std::process::Child,
+    _registered: Registered,
+}
 
 impl Child {
     /// How it ended, if it did.
     pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
-        self.0.try_wait()
+        self.child.try_wait()
     }
 }
 
 impl Drop for Child {
     fn drop(&mut self) {
         // It may have ended by itself: then there is nothing to end.
-        drop(self.0.kill());
-        drop(self.0.wait());
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use oci::Digest;
 
 use super::base::BaseFault;
+use super::limits::Exceeded;
 use crate::arch::UnknownArch;
 use crate::inputs::{FetchError, StoreError, UnpackError};
 use crate::process::ProcessError;
@@ -22,6 +23,16 @@ pub enum BuildError {
         status: String,
         /// The last lines it wrote.
         last: String,
+        /// Everything it wrote.
+        log: PathBuf,
+    },
+    /// A script used more than it may.
+    #[error("building {title} was stopped: {exceeded}\nthe whole log: {}", log.display())]
+    Stopped {
+        /// For people.
+        title: String,
+        /// What was too much.
+        exceeded: Exceeded,
         /// Everything it wrote.
         log: PathBuf,
     },
@@ -98,6 +109,16 @@ impl BuildError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Step { last, .. } if last.starts_with("bwrap: ") => Some(sandbox_hint(last)),
+            Self::Step { last, .. } if met_a_limit(last) => Some(
+                "a step may use so much and no more: see --step-limits, if that is too little"
+                    .to_owned(),
+            ),
+            Self::Stopped { exceeded, .. } => {
+                let key = exceeded.key();
+                Some(format!(
+                    "if it needs more, allow it with --step-limits {key}=…"
+                ))
+            }
             Self::Step { .. } => Some(
                 "the log shows the first error; run the same command again to try once more"
                     .to_owned(),
@@ -119,6 +140,22 @@ impl BuildError {
             Self::Arch(_) | Self::Unpack(_) | Self::Io(_) => None,
         }
     }
+}
+
+/// Whether the kernel refused something that [`super::StepLimits`] limits.
+fn met_a_limit(said: &str) -> bool {
+    [
+        "file too large",
+        "file size limit exceeded",
+        "cannot allocate memory",
+        "memoryerror",
+        "out of memory",
+        "outofmemory",
+        "cannot fork",
+        "resource temporarily unavailable",
+    ]
+    .iter()
+    .any(|sign| said.to_lowercase().contains(sign))
 }
 
 /// What a machine that cannot make the sandbox needs.

@@ -3,6 +3,7 @@
 mod base;
 mod error;
 mod inputs;
+mod limits;
 mod packages;
 mod pipeline;
 mod sandbox;
@@ -15,6 +16,7 @@ mod workshop;
 pub use base::{Base, BaseFault};
 pub use error::BuildError;
 pub use inputs::{Fallback, Inputs};
+pub use limits::{Exceeded, StepLimits};
 pub use pipeline::{Parts, run};
 pub use sandbox::{PROGRAM as SANDBOX_PROGRAM, Sandbox};
 pub use workshop::{Done, Output, StoredLayer, Workshop};

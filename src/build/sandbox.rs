@@ -83,6 +83,8 @@ impl Sandbox {
             "--unshare-all",
             "--die-with-parent",
             "--new-session",
+            "--cap-drop",
+            "ALL",
             "--uid",
             "1000",
             "--gid",
@@ -108,6 +110,12 @@ impl Sandbox {
                 Mount::Writable(host, inside) => ("--bind", host, inside),
             };
             args.add([flag.as_ref(), host.as_os_str(), inside.as_ref()]);
+        }
+        // The kernel's switches belong to root, who is the same person inside when a build runs as root.
+        args.add(["--remount-ro", "/proc"]);
+        if let Root::HostTools = self.root {
+            // What is not a mount above is kept in memory, and would be a way around every limit.
+            args.add(["--remount-ro", "/dev", "--remount-ro", "/"]);
         }
         for (name, value) in &self.environment {
             args.add(["--setenv", name, value]);
@@ -164,7 +172,7 @@ mod tests {
         let text = args.join(" ".as_ref()).into_string().unwrap();
         assert!(text.starts_with("--unshare-all"), "{text}");
         assert!(
-            text.ends_with("--ro-bind /a /b --setenv K v --chdir /b -- sh -c true"),
+            text.ends_with("--ro-bind /a /b --remount-ro /proc --remount-ro /dev --remount-ro / --setenv K v --chdir /b -- sh -c true"),
             "{text}"
         );
     }

@@ -67,7 +67,12 @@ pub struct Tool<'a> {
 }
 
 /// What scripts take from the host beside a shell and its usual tools: program and package.
-const HOST_TOOLS: [(&str, &str); 3] = [("make", "make"), ("perl", "perl"), sandbox::PROGRAM];
+const HOST_TOOLS: [(&str, &str); 4] = [
+    ("make", "make"),
+    ("perl", "perl"),
+    ("prlimit", "util-linux"),
+    sandbox::PROGRAM,
+];
 
 /// What decides a step's output, in the order in which it is hashed.
 #[derive(Serialize)]
@@ -164,7 +169,9 @@ impl Step<'_> {
         sandbox = sandbox
             .writable(source, "/imgbuild/src")
             .writable(&out, "/imgbuild/out")
-            .writable(zig_cache, "/imgbuild/zig-cache")
+            .writable(&zig_cache, "/imgbuild/zig-cache")
+            .writable(place("tmp")?, "/tmp")
+            .writable(place("shm")?, "/dev/shm")
             .read_only(files, "/imgbuild/files")
             .read_only(dependencies, "/imgbuild/deps")
             .read_only(wrappers, "/imgbuild/wrappers")
@@ -187,8 +194,11 @@ impl Step<'_> {
         for (name, value) in &self.environment {
             sandbox = sandbox.env(*name, value);
         }
+        let writable = vec![work.path().to_owned(), zig_cache];
         workshop.run(
-            &sandbox.arguments(&["sh", "/imgbuild/script.sh"]),
+            &sandbox,
+            &["sh", "/imgbuild/script.sh"],
+            writable,
             &self.title,
             key,
         )?;

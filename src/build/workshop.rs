@@ -1,6 +1,5 @@
 //! What steps share: the store, the number of hands, and the account of what was done.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,7 +11,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::BuildError;
-use super::sandbox;
+use super::limits::{StepLimits, Watch};
+use super::sandbox::{self, Sandbox};
 use crate::inputs::{Store, Temporary};
 use crate::process::{Process, ProcessError};
 
@@ -21,6 +21,7 @@ pub struct Workshop<'a> {
     /// Where inputs and outputs lie.
     pub store: &'a Store,
     jobs: usize,
+    limits: StepLimits,
     free: Mutex<usize>,
     freed: Condvar,
     done: Mutex<Vec<Done>>,
@@ -83,10 +84,17 @@ impl<'a> Workshop<'a> {
         Self {
             store,
             jobs,
+            limits: StepLimits::default(),
             free: Mutex::new(jobs),
             freed: Condvar::new(),
             done: Mutex::default(),
         }
+    }
+
+    /// What each step may use.
+    pub fn with_limits(mut self, limits: StepLimits) -> Self {
+        self.limits = limits;
+        self
     }
 
     /// How many compilers a script may start.
@@ -206,8 +214,16 @@ impl<'a> Workshop<'a> {
         )?)
     }
 
-    /// Runs bubblewrap with these arguments; everything it says goes to the step's log.
-    pub fn run(&self, arguments: &[OsString], title: &str, key: &Digest) -> Result<(), BuildError> {
+    /// Runs a command in a sandbox, where it writes to `writable` alone; everything it says goes to the step's log. One
+    /// that uses more than a step may is stopped.
+    pub fn run(
+        &self,
+        sandbox: &Sandbox,
+        command: &[&str],
+        writable: Vec<PathBuf>,
+        title: &str,
+        key: &Digest,
+    ) -> Result<(), BuildError> {
         let name: String = title
             .chars()
             .map(|c| {
@@ -226,11 +242,21 @@ impl<'a> Workshop<'a> {
             fs_err::remove_file(&log)?;
         }
         let (program, package) = sandbox::PROGRAM;
+        let limits = self.limits.words();
+        let limited: Vec<&str> = limits.iter().map(String::as_str).collect();
+        let arguments = sandbox.arguments(&[&limited, command].concat());
+        let mut watch = Watch::new(self.limits, writable);
         match Process::cleared(program)
             .package(package)
             .args(arguments)
-            .run_logged(&log)
+            .run_watched(&log, |id| watch.look(id))
         {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(exceeded)) => Err(BuildError::Stopped {
+                title: title.to_owned(),
+                exceeded,
+                log,
+            }),
             Err(ProcessError::Failed {
                 status, tail, log, ..
             }) => {
@@ -242,7 +268,7 @@ impl<'a> Workshop<'a> {
                     log,
                 })
             }
-            other => Ok(other?),
+            Err(error) => Err(error.into()),
         }
     }
 

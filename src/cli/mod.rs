@@ -11,6 +11,9 @@ use clap::Parser;
 use flags::{Command, Flags};
 use settings::Settings;
 
+use crate::inputs::remove_temporaries;
+use crate::process::interrupt;
+
 /// Runs the command line of this process and returns its exit code: 0 done, 1 the user can fix it, 2 our fault.
 pub fn main() -> u8 {
     let flags = match Flags::try_parse() {
@@ -24,7 +27,14 @@ pub fn main() -> u8 {
             return u8::from(error.use_stderr());
         }
     };
-    match std::panic::catch_unwind(|| run(flags)) {
+    // Without it a signal ends the program like any other.
+    let _ = interrupt::end_in_order(remove_temporaries);
+    let ended = std::panic::catch_unwind(|| run(flags));
+    // What fails while everything is being ended is no news.
+    if let Some(code) = interrupt::exit_code() {
+        return code;
+    }
+    match ended {
         Ok(Ok(code)) => code,
         Ok(Err(error)) => {
             eprintln!("{}", report::render(&error));

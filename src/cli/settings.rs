@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use oci::Epoch;
 
 use super::flags::{self, Common, Format};
-use crate::inputs::{Progress, ProgressMode, Store, StoreError};
+use crate::inputs::{Progress, ProgressMode, Store, StoreError, Temporary};
 use crate::recipe::Library;
 
 /// What is the same for every command.
@@ -113,6 +113,11 @@ impl Settings {
     /// The store, above the one of which only is read.
     pub fn store(&self, progress: Progress) -> Result<Store, StoreError> {
         Ok(Store::open(&self.cache, progress)?.over(self.cache_lower.as_deref()))
+    }
+
+    /// A folder for what comes from elsewhere while a command works with it.
+    pub fn scratch(&self) -> Result<Temporary, StoreError> {
+        self.store(Progress::new(self.progress))?.temporary()
     }
 
     /// PATH, for finding the tools of the host.

@@ -1,10 +1,12 @@
 //! Locks between processes, and temporary entries that tell whether their owner lives. Both are kernel locks on open
 //! files: they end with the process, however it ends.
 
+use std::collections::BTreeSet;
 use std::fs::TryLockError;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use fs_err as fs;
@@ -20,6 +22,9 @@ pub(super) const SESSIONS: &str = "sessions";
 
 /// Waiting shorter than this is not worth a message.
 const PATIENCE: Duration = Duration::from_millis(500);
+
+/// The temporary entries of this process.
+static LIVE: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 /// A held key; let go when dropped.
 #[must_use]
@@ -111,7 +116,12 @@ impl Temporary {
             .map_err(|error| error.error)?;
         let file = fs::File::from_parts(file, &path);
         file.lock()?;
-        Ok(Self { path, file })
+        Ok(Self::new(path, file))
+    }
+
+    fn new(path: PathBuf, file: fs::File) -> Self {
+        live().insert(path.clone());
+        Self { path, file }
     }
 
     pub(super) fn dir(root: &Path) -> io::Result<Self> {
@@ -121,7 +131,7 @@ impl Temporary {
             .keep();
         let file = fs::File::open(&path)?;
         file.lock()?;
-        Ok(Self { path, file })
+        Ok(Self::new(path, file))
     }
 
     /// Where it is.
@@ -148,7 +158,19 @@ impl Drop for Temporary {
     fn drop(&mut self) {
         // Fails after a rename, as it should; a left-over is cleared by the next process.
         let _ = remove(&self.path);
+        live().remove(&self.path);
     }
+}
+
+/// Removes the temporary entries of this process, which ends without dropping them.
+pub fn remove_temporaries() {
+    for path in live().clone() {
+        let _ = remove(&path);
+    }
+}
+
+fn live() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Removes the temporary entries whose owners are dead.

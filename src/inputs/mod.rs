@@ -22,7 +22,7 @@ mod wheel;
 pub use blob_writer::BlobWriter;
 pub use decompress::decompress;
 pub use fetch::{FetchOptions, Fetched, Fetcher, Source};
-pub use lock::{Lock, Temporary};
+pub use lock::{Lock, Temporary, remove_temporaries};
 pub use origin::{Artifact, Input, Origin};
 pub use origins::Reason;
 pub use packages::DebianPackages;

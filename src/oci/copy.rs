@@ -117,10 +117,7 @@ pub fn to_layout(
     if !write::is_free(dir)? {
         return Err(LayoutError::NotALayout(dir.to_owned()).into());
     }
-    let temporary = tempfile::Builder::new()
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        .tempdir_in(around)
-        .map_err(failed)?;
+    let temporary = write::beside(dir, around)?;
     add(source, graph, platform, temporary.path(), name, b"{}")?;
     blob::write(&temporary.path().join(MARKER), MARKER_BYTES).map_err(failed)?;
     fs_err::rename(temporary.path(), dir).map_err(failed)?;
@@ -144,6 +141,9 @@ fn add(
         move |source| CopyError::Write { path, source }
     };
     fs_err::create_dir_all(&blobs).map_err(failed(&blobs))?;
+    for folder in [dir, &blobs] {
+        blob::clear(folder, None).map_err(failed(folder))?;
+    }
     let missing = |blob: &&Descriptor| {
         let there = fs_err::File::open(blobs.join(blob.digest.hex()));
         let there = there.and_then(crate::Digest::of_reader);
@@ -153,7 +153,7 @@ fn add(
     fetch(source, &missing)?;
     for blob in missing {
         let to = blobs.join(blob.digest.hex());
-        let mut file = tempfile::NamedTempFile::new_in(&blobs).map_err(failed(&to))?;
+        let mut file = blob::temporary(&to).map_err(failed(&to))?;
         io::copy(&mut source.blob(blob)?, &mut file).map_err(failed(&to))?;
         blob::commit(file, &to).map_err(failed(&to))?;
     }
@@ -229,7 +229,9 @@ pub fn to_archive(
     }
     let dir = blob::parent(path);
     fs_err::create_dir_all(dir).map_err(failed)?;
-    let temporary = tempfile::NamedTempFile::new_in(dir).map_err(failed)?;
+    let _lock = write::lock(dir)?;
+    blob::clear(dir, Some(path)).map_err(failed)?;
+    let temporary = blob::temporary(path).map_err(failed)?;
     let writer = BufWriter::with_capacity(1 << 20, temporary);
     let writer = write_tar(&tree, Times::Epoch(Epoch::default()), writer)?;
     let temporary = writer.into_inner().map_err(|e| failed(e.into_error()))?;

@@ -12,6 +12,7 @@ use crate::digest::Digest;
 use crate::entry::{Content, Entry};
 use crate::epoch::Epoch;
 use crate::image::{self, Image};
+use crate::layout::write;
 use crate::layout::{MARKER_BYTES, REF_NAME, index_json};
 use crate::tar_writer::{TarWriteError, Times, write_tar};
 use crate::tree::{Tree, TreeError};
@@ -49,7 +50,9 @@ pub fn write_tarball(path: &Path, image: &Image, name: &str) -> Result<(), Tarba
     };
     fs_err::create_dir_all(dir).map_err(failed)?;
     let tree = contents(image, &tag).map_err(TarWriteError::from)?;
-    let temporary = tempfile::NamedTempFile::new_in(dir).map_err(failed)?;
+    let _lock = write::lock(dir).map_err(|error| failed(std::io::Error::other(error)))?;
+    blob::clear(dir, Some(path)).map_err(failed)?;
+    let temporary = blob::temporary(path).map_err(failed)?;
     let writer = BufWriter::with_capacity(1 << 20, temporary);
     let writer = write_tar(&tree, Times::Epoch(Epoch::default()), writer)?;
     let temporary = writer.into_inner().map_err(|e| failed(e.into_error()))?;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use super::interrupt::Registered;
 use super::{Captured, Process, ProcessError};
 
 /// What a program may use.
@@ -35,6 +36,7 @@ impl Process {
             .stderr(Stdio::piped());
         let child = self.command.spawn();
         let mut group = Group(child.map_err(|source| self.cannot_start(source))?);
+        let _registered = Registered::new(group.0.id());
         // It may end without having read anything.
         if let Some(mut stdin) = group.0.stdin.take() {
             let _ = stdin.write_all(question);

@@ -8,6 +8,7 @@
 //! | `image` | one whole build of python3.13, looked at by independent tools and used |
 //! | `base` | the base's real origins, from a registry and a web server of this machine |
 //! | `push` | publishing, against real registries and over lines that break |
+//! | `sandbox` | what a script tries while it is built, and that it fails |
 //! | `variants` | the interpreters beside the plain one: a JIT, no lock, another series |
 //! | `steps` | what is built again and what is not; failed, interrupted and simultaneous builds |
 //! | `verify` | images of other tools, broken and whole, in every place where an image can be |
@@ -24,6 +25,7 @@ mod line;
 mod push;
 #[path = "../../src/oci/tests/support/mod.rs"]
 mod registries;
+mod sandbox;
 mod steps;
 mod support;
 mod variants;

@@ -17,7 +17,7 @@ use crate::inputs::Progress;
 /// Copies, and prints the destination's name with the digest.
 pub fn run(settings: &Settings, flags: &flags::Copy) -> Result<()> {
     let http = settings.http()?;
-    let scratch = tempfile::tempdir()?;
+    let scratch = settings.scratch()?;
     let progress = Progress::new(settings.progress);
     let watch: Arc<dyn Watch> = Arc::new(Sending::new(&progress));
     let access = Access {

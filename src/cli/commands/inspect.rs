@@ -15,7 +15,7 @@ use crate::cli::settings::Settings;
 /// Prints a description.
 pub fn run(settings: &Settings, flags: &flags::Inspect) -> Result<()> {
     let http = settings.http()?;
-    let scratch = tempfile::tempdir()?;
+    let scratch = settings.scratch()?;
     let access = Access {
         scratch: scratch.path(),
         connect: &|reference| Registry::new(&http, reference.clone()),

@@ -33,7 +33,7 @@ struct Image {
 pub fn run(settings: &Settings, flags: &flags::Push) -> Result<()> {
     let tags = tags(&flags.reference, &flags.tag)?;
     let http = settings.http()?;
-    let scratch = tempfile::tempdir()?;
+    let scratch = settings.scratch()?;
     let access = Access {
         scratch: scratch.path(),
         connect: &|reference| Registry::new(&http, reference.clone()),

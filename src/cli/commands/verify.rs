@@ -24,8 +24,9 @@ pub fn run(settings: &Settings, flags: &flags::Verify) -> Result<u8> {
     };
     let location = Location::parse(image, Some(&flags.output))?;
     let http = settings.http()?;
+    let scratch = settings.scratch()?;
     let access = Access {
-        scratch: &settings.cache.join("scratch"),
+        scratch: scratch.path(),
         connect: &|reference| Registry::new(&http, reference.clone()),
     };
     let platform = flags.arch.map(|arch| Platform {

@@ -25,6 +25,8 @@ pub enum Kind {
     Unpacked,
     /// What an input came down to.
     Resolved,
+    /// Where a blob came from.
+    Origin,
     /// The compiler's own cache.
     Compiler,
     /// apt's lists of a suite.
@@ -79,6 +81,7 @@ impl Store {
             entries.push(entry);
         }
         for (folder, kind) in [
+            ("origins", Kind::Origin),
             ("unpacked", Kind::Unpacked),
             ("apt", Kind::Lists),
             ("logs", Kind::Log),
@@ -93,7 +96,11 @@ impl Store {
 
     fn entries(&self, folder: &str, kind: Kind) -> io::Result<Vec<Entry>> {
         let mut found = Vec::new();
-        for entry in fs::read_dir(self.root.join(folder))? {
+        let folder_on_disk = self.root.join(folder);
+        if !folder_on_disk.is_dir() {
+            return Ok(found);
+        }
+        for entry in fs::read_dir(folder_on_disk)? {
             let path = Path::new(folder).join(entry?.file_name());
             let is_marker = path.extension().is_some_and(|end| end == "complete");
             if kind != Kind::Unpacked || !is_marker {

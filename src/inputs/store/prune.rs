@@ -115,6 +115,12 @@ fn condemned(root: &Path, mut entries: Vec<Entry>, policy: &Policy, all: u64) ->
             }
             Kind::Unpacked => !marker(&root.join(&entry.path)).is_file(),
             Kind::Partial | Kind::Stray => true,
+            Kind::Origin => !there.iter().any(|it| {
+                entry
+                    .path
+                    .file_stem()
+                    .is_some_and(|name| name == it.hex().as_str())
+            }),
             Kind::Compiler | Kind::Lists | Kind::Log => false,
         };
         let (lost, kept) = entries.into_iter().partition(is_lost);

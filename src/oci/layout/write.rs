@@ -49,26 +49,19 @@ impl Layout {
     }
 }
 
-/// Makes the layout beside its place and moves it there.
-fn create(dir: &Path, around: &Path, image: &Image, reference: &str) -> Result<(), LayoutError> {
-    let prefix = format!(
-        ".{}.partial-",
-        dir.file_name().unwrap_or_default().to_string_lossy()
-    );
-    // Left by a writer that was killed: a living one would hold the lock.
-    let list = io_error("list", around);
-    for entry in fs_err::read_dir(around).map_err(&list)? {
-        let entry = entry.map_err(&list)?;
-        if entry.file_name().to_string_lossy().starts_with(&prefix) {
-            let path = entry.path();
-            fs_err::remove_dir_all(&path).map_err(io_error("remove", &path))?;
-        }
-    }
-    let temporary = tempfile::Builder::new()
-        .prefix(&prefix)
+/// A folder to become a layout; `around` is locked.
+pub(crate) fn beside(dir: &Path, around: &Path) -> Result<tempfile::TempDir, LayoutError> {
+    blob::clear(around, Some(dir)).map_err(io_error("clear", around))?;
+    tempfile::Builder::new()
+        .prefix(&blob::prefix(dir))
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .tempdir_in(around)
-        .map_err(io_error("write to", around))?;
+        .map_err(io_error("write to", around))
+}
+
+/// Makes the layout beside its place and moves it there.
+fn create(dir: &Path, around: &Path, image: &Image, reference: &str) -> Result<(), LayoutError> {
+    let temporary = beside(dir, around)?;
     put_blobs(temporary.path(), image)?;
     put(&temporary.path().join(MARKER), MARKER_BYTES)?;
     put(&temporary.path().join(INDEX), &index_of(image, reference))?;
@@ -110,7 +103,7 @@ fn link_or_copy(from: &Path, to: &Path) -> io::Result<()> {
     if fs_err::hard_link(from, &temporary).is_ok() {
         return fs_err::rename(&temporary, to);
     }
-    let mut copy = tempfile::NamedTempFile::new_in(blob::parent(to))?;
+    let mut copy = blob::temporary(to)?;
     io::copy(fs_err::File::open(from)?.file_mut(), copy.as_file_mut())?;
     blob::commit(copy, to)
 }

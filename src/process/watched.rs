@@ -1,0 +1,49 @@
+//! A sandbox that is looked after while it runs, and stopped when it should not go on.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::family::end_sandbox;
+use super::interrupt::Registered;
+use super::{Process, ProcessError};
+
+/// The time between two looks.
+const TICK: Duration = Duration::from_millis(200);
+
+impl Process {
+    /// Runs bubblewrap to the end with both outputs appended to `log`, or until `look` says why it has to stop. `look` gets the
+    /// program's id. A status other than 0 is an error with the log's last lines.
+    pub fn run_watched<S>(
+        mut self,
+        log: &Path,
+        mut look: impl FnMut(u32) -> Option<S>,
+    ) -> Result<Result<(), S>, ProcessError> {
+        self.log_to(log)?;
+        let child = self.command.spawn();
+        let mut child = child.map_err(|source| self.cannot_start(source))?;
+        let registered = Registered::sandbox(child.id());
+        let mut looked = Instant::now();
+        let mut pause = Duration::from_millis(1);
+        let failed = |source| ProcessError::Start {
+            program: self.program.clone(),
+            source,
+        };
+        let status = loop {
+            if let Some(status) = child.try_wait().map_err(failed)? {
+                break status;
+            }
+            if looked.elapsed() >= TICK {
+                looked = Instant::now();
+                if let Some(stop) = look(child.id()) {
+                    end_sandbox(child.id());
+                    child.wait().map_err(failed)?;
+                    return Ok(Err(stop));
+                }
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(TICK / 4);
+        };
+        drop(registered);
+        self.ended_logged(status, log).map(Ok)
+    }
+}
