@@ -29,6 +29,9 @@ check: setup ## Formatting and lints
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --release -- -D warnings
 
+test-cpython: setup-test image ## Run all of CPython's own tests in the image of python3.13: 20 minutes
+	$(CARGO_TEST) --test it -- --ignored --nocapture all_of_the_interpreters_own_tests_pass
+
 bench: build ## Time a build with nothing to do and one with another boto3, and measure memory
 	tests/bench.sh $(IMGBUILD)
 
@@ -54,4 +57,4 @@ setup-bench:
 clean: ## Remove what was built here; the cache in ~/.cache/imgbuild stays
 	rm -rf target dist
 
-.PHONY: help image test check bench bench-ric bench-push build setup setup-test setup-bench clean
+.PHONY: help image test test-cpython check bench bench-ric bench-push build setup setup-test setup-bench clean

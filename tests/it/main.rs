@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `cli` | bad input: one error, a hint, exit code 1 |
 //! | `credentials` | logins, CAs and proxies as users have them, and that none of it shows |
+//! | `cpython` | CPython's own tests, inside the image |
 //! | `inputs` | every kind of origin against its real client |
 //! | `image` | one whole build of python3.13, looked at by independent tools and used |
 //! | `base` | the base's real origins, from a registry and a web server of this machine |
@@ -15,6 +16,7 @@
 
 mod base;
 mod cli;
+mod cpython;
 mod credentials;
 #[path = "../../src/oci/registry/fake.rs"]
 #[allow(dead_code, reason = "its own crate's tests use all of it")]

@@ -191,14 +191,14 @@ fn who_does_not_end_is_killed_at_the_deadline() {
 fn timeouts_and_crashes_are_told_to_extensions() {
     let source = "def handler(event, context):\n    if event == 'sleep': time.sleep(60)\n    if event == 'exit': os._exit(1)\n    return event\n";
     let Some(f) = noting(source) else { return };
-    let f = f.variable("AWS_LAMBDA_FUNCTION_TIMEOUT", "1");
-    let watcher = WATCHER.replace("295_000 < left <= 300_000", "0 < left <= 1000");
+    let f = f.variable("AWS_LAMBDA_FUNCTION_TIMEOUT", "4");
+    let watcher = WATCHER.replace("295_000 < left <= 300_000", "0 < left <= 4000");
     extension(&f, "watcher", &watcher);
     let emulator = Emulator::start(&f);
     let reply = emulator.invoke("\"sleep\"");
     assert_eq!(
         (reply.status, reply.body.as_str()),
-        (200, "Task timed out after 1.00 seconds")
+        (200, "Task timed out after 4.00 seconds")
     );
     assert_eq!(emulator.invoke("\"exit\"").status, 502);
     assert_eq!(emulator.invoke("2").body, "2");
