@@ -18,6 +18,8 @@ pub mod cli;
 pub mod image;
 pub mod inputs;
 pub mod lock;
+pub mod packages;
 pub mod process;
 pub mod quantity;
 pub mod recipe;
+pub mod update;

@@ -11,7 +11,7 @@ use oci::registry::Url;
 use crate::arch::Arch;
 use crate::build::StepLimits;
 pub use cache::{Cache, Prune};
-pub use publish::{Attach, Copy, Inspect, Push};
+pub use publish::{Attach, Copy, Diff, Inspect, Push};
 
 /// Builds Lambda-ready Python base images without Docker and without root.
 #[derive(Debug, Parser)]
@@ -45,6 +45,8 @@ pub enum Command {
     Cache(Cache),
     /// Copy an image between layouts, tarballs and registries, byte for byte
     Copy(Copy),
+    /// Show what differs between two images; exit code 3 if anything does
+    Diff(Diff),
     /// Show what an image is
     Inspect(Inspect),
     /// Run a function in a built image, without root and without Docker
@@ -55,6 +57,8 @@ pub enum Command {
     Lock(Lock),
     /// Push a built image to a registry
     Push(Push),
+    /// Look for newer versions, and write recipe and lock together
+    Update(Update),
     /// Recompute an image from its bytes, check what Lambda accepts, and audit its programs
     Verify(Verify),
 }
@@ -105,6 +109,9 @@ pub struct Build {
     /// Write a file for `docker load`, too
     #[arg(long, value_name = "FILE")]
     pub tarball: Option<PathBuf>,
+    /// Fail unless the lock is exactly what the recipe, the base definitions and the catalogue of sources ask for
+    #[arg(long)]
+    pub locked: bool,
     /// Fail instead of using another version or another base than the recipe's
     #[arg(long)]
     pub no_fallback: bool,
@@ -165,9 +172,31 @@ pub struct Invoke {
 pub struct Lock {
     /// The recipes [default: all of ./recipes]
     pub recipes: Vec<String>,
-    /// Only say whether the locks belong to their recipes
+    /// Write nothing: only say whether the locks are what the recipes, base definitions and sources ask for
     #[arg(long)]
     pub check: bool,
+}
+
+/// `imgbuild update`. Without any of the parts' flags, all parts are updated.
+#[derive(Debug, Args)]
+pub struct Update {
+    /// The recipes [default: all of ./recipes]
+    pub recipes: Vec<String>,
+    /// CPython's newest patch release
+    #[arg(long)]
+    pub python: bool,
+    /// The newest boto3, and the newest of what it needs
+    #[arg(long)]
+    pub sdk: bool,
+    /// The newest packages of bases that are put together from packages
+    #[arg(long)]
+    pub base: bool,
+    /// The newest patch releases of the C libraries, pip and setuptools
+    #[arg(long)]
+    pub libraries: bool,
+    /// Only show what is newer
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `imgbuild verify`.

@@ -14,7 +14,8 @@ use settings::Settings;
 use crate::inputs::remove_temporaries;
 use crate::process::interrupt;
 
-/// Runs the command line of this process and returns its exit code: 0 done, 1 the user can fix it, 2 our fault.
+/// Runs the command line of this process and returns its exit code: 0 done, 1 the user can fix it, 2 our fault; of `diff`
+/// also 3, the images differ.
 pub fn main() -> u8 {
     let flags = match Flags::try_parse() {
         Ok(flags) => flags,
@@ -58,11 +59,13 @@ fn run(flags: Flags) -> anyhow::Result<u8> {
         (Some(Command::Attach(attach)), _) => commands::attach::run(&settings, &attach)?,
         (Some(Command::Cache(cache)), _) => return commands::cache::run(&settings, &cache),
         (Some(Command::Copy(copy)), _) => commands::copy::run(&settings, &copy)?,
+        (Some(Command::Diff(diff)), _) => return commands::diff::run(&settings, &diff),
         (Some(Command::Inspect(inspect)), _) => commands::inspect::run(&settings, &inspect)?,
         (Some(Command::Invoke(invoke)), _) => return commands::invoke::run(&settings, &invoke),
         (Some(Command::List), _) => commands::list::run(&settings)?,
         (Some(Command::Lock(lock)), _) => commands::lock::run(&settings, &lock)?,
         (Some(Command::Push(push)), _) => commands::push::run(&settings, &push)?,
+        (Some(Command::Update(update)), _) => commands::update::run(&settings, &update)?,
         (Some(Command::Verify(verify)), _) => return commands::verify::run(&settings, &verify),
         (None, None) => unreachable!("clap shows the help when there are no arguments"),
     }

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt::Write;
 
 use oci::copy::CopyError;
+use oci::diff::DiffError;
 use oci::registry::{HttpError, PullError, PushError, ReferrersError, without_login};
 use oci::source::{InvalidLocation, SourceError};
 
@@ -13,6 +14,7 @@ use crate::cli::settings::SettingsError;
 use crate::inputs::FetchError;
 use crate::lock::{LockError, ResolveError};
 use crate::recipe::{LibraryError, SchemaError};
+use crate::update::UpdateError;
 
 /// `error:`, `Caused by:` lines, `hint:`.
 pub fn render(error: &anyhow::Error) -> String {
@@ -71,10 +73,12 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| of(error, |e: &SettingsError| Some(e.hint().to_owned())))
         .or_else(|| of(error, |e: &BuildError| e.hint()))
         .or_else(|| of(error, |e: &FetchError| e.hint()))
+        .or_else(|| of(error, |e: &UpdateError| e.hint()))
         .or_else(|| of(error, |e: &ResolveError| e.hint()))
         .or_else(|| of(error, |e: &PushError| e.hint()))
         .or_else(|| of(error, |e: &ReferrersError| e.hint()))
         .or_else(|| of(error, |e: &CopyError| e.hint()))
+        .or_else(|| of(error, |e: &DiffError| e.hint()))
         .or_else(|| of(error, |e: &PullError| e.hint()))
         .or_else(|| of(error, |e: &InvalidLocation| Some(e.hint().to_owned())))
         .or_else(|| of(error, |e: &SourceError| e.hint()))

@@ -24,7 +24,17 @@ struct Package {
 
 /// Returns the crate's file in cargo's cache; `dir` holds the project.
 pub(super) fn fetch(name: &str, version: &str, dir: &Path) -> Result<PathBuf, Reason> {
-    write_project(name, version, dir).map_err(StoreError::from)?;
+    let (found, file) = crate_file(name, &format!("={version}"), dir)?;
+    match found == version {
+        true => Ok(file),
+        false => Err(Reason::NoFile("cargo", format!("{name} {version}"))),
+    }
+}
+
+/// The newest version of a crate that meets a requirement, such as `~1.2.3`, and its file in cargo's cache; `dir` holds
+/// the project.
+pub fn crate_file(name: &str, requirement: &str, dir: &Path) -> Result<(String, PathBuf), Reason> {
+    write_project(name, requirement, dir).map_err(StoreError::from)?;
     let captured = Process::inheriting("cargo")
         .package("cargo")
         .args(["metadata", "--quiet", "--format-version=1"])
@@ -36,23 +46,23 @@ pub(super) fn fetch(name: &str, version: &str, dir: &Path) -> Result<PathBuf, Re
     let package = metadata
         .packages
         .iter()
-        .find(|package| package.name == name && package.version == version)
-        .ok_or_else(|| Reason::NoFile("cargo", format!("{name} {version}")))?;
+        .find(|package| package.name == name)
+        .ok_or_else(|| Reason::NoFile("cargo", format!("{name} {requirement}")))?;
     let file = cached(&package.manifest_path).ok_or_else(|| {
         let manifest = package.manifest_path.display();
         Reason::Unusable(format!("{manifest} is not in cargo's registry cache"))
     })?;
     if file.is_file() {
-        Ok(file)
+        Ok((package.version.clone(), file))
     } else {
         Err(Reason::NoFile("cargo", file.display().to_string()))
     }
 }
 
-fn write_project(name: &str, version: &str, dir: &Path) -> std::io::Result<()> {
+fn write_project(name: &str, requirement: &str, dir: &Path) -> std::io::Result<()> {
     let manifest = format!(
         "[package]\nname = \"imgbuild-fetch\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\n\
-         [workspace]\n\n[dependencies]\n{name} = \"={version}\"\n"
+         [workspace]\n\n[dependencies]\n{name} = \"{requirement}\"\n"
     );
     fs::create_dir_all(dir.join("src"))?;
     fs::write(dir.join("src/lib.rs"), "")?;

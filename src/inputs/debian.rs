@@ -145,6 +145,16 @@ impl<'s> Apt<'s> {
         Ok(String::from_utf8_lossy(&printed.stdout).into_owned())
     }
 
+    /// The files of the newest source package of a suite: lines of `'ADDRESS' FILE SIZE SHA256:…`.
+    pub(super) fn newest_source(&self, suite: &str, package: &str) -> Result<String, Reason> {
+        let lists = Lists { suite, arch: None };
+        self.update(&lists)?;
+        let arguments = ["source", "--print-uris", "--only-source", package];
+        let dir = self.store.temporary()?;
+        let printed = self.download(&lists, &arguments, dir.path())?;
+        Ok(String::from_utf8_lossy(&printed.stdout).into_owned())
+    }
+
     /// With the lists of an earlier run if they do, with new ones otherwise.
     fn download(&self, lists: &Lists, arguments: &[&str], dir: &Path) -> Result<Captured, Reason> {
         if self.has_lists(lists) {

@@ -20,12 +20,13 @@ mod url;
 mod wheel;
 
 pub use blob_writer::BlobWriter;
+pub use crate_::crate_file;
 pub use decompress::decompress;
 pub use fetch::{FetchOptions, Fetched, Fetcher, Source};
 pub use lock::{Lock, Temporary, remove_temporaries};
 pub use origin::{Artifact, Input, Origin};
 pub use origins::Reason;
-pub use packages::DebianPackages;
+pub use packages::{DebianPackages, NewestSource};
 pub use progress::{Progress, ProgressMode, Transfer};
 pub use store::{Damage, Entry, Kind, Policy, Pruned, Store, StoreError};
 pub use unavailable::{Attempt, FetchError, Tried, Unavailable};

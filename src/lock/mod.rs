@@ -1,6 +1,7 @@
 //! Recipe → Lock: everything a build reads, by digest. A build looks at the lock and at nothing else; a lock that was
 //! made from another recipe is refused, never ignored.
 
+mod changes;
 mod resolve;
 
 use std::collections::BTreeMap;
@@ -13,10 +14,17 @@ use crate::arch::Arch;
 use crate::inputs::Input;
 use crate::recipe::Recipe;
 
-pub use resolve::{ResolveError, Resolver};
+pub use changes::{InputChange, changes};
+pub(crate) use resolve::parse_catalogue;
+pub use resolve::{Asked, ResolveError, Resolver, newest_wheels};
 
-/// Names everything in this program that decides an image's bytes beside the lock: layer format, scripts, defaults.
+/// Names everything in this program that decides an image's bytes beside the lock; recipes/README.md says what. A release
+/// that changes any of it adds a number, and goes on to build the old ones as they were.
 pub const COMPAT: u32 = 1;
+/// The numbers that can be built.
+const KNOWN: std::ops::RangeInclusive<u32> = 1..=COMPAT;
+/// The last line: a digest of all lines above.
+const CHECKSUM: &str = "checksum: ";
 
 /// `recipes/<name>.lock`, written by `imgbuild lock`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,14 +94,17 @@ pub enum LockError {
         /// What the parser says.
         reason: String,
     },
-    /// Written by a newer or older program.
-    #[error("{} has the format {found}, and this program writes {COMPAT}", path.display())]
+    /// Written by another program, whose images this one cannot build.
+    #[error("{} has the compat number {found}, and this program builds {}", path.display(), known())]
     Compat {
         /// The lock.
         path: PathBuf,
-        /// Its format number.
+        /// Its number.
         found: u32,
     },
+    /// Not as it was written.
+    #[error("{} was edited or cut: it is not what its checksum was made of", .0.display())]
+    Edited(PathBuf),
     /// The recipe says something else now.
     #[error("{} was made from another recipe: {}", path.display(), changes.join(", "))]
     Stale {
@@ -102,19 +113,58 @@ pub enum LockError {
         /// `key: was "old", is "new"`.
         changes: Vec<String>,
     },
+    /// What the lock was made of says something else now.
+    #[error("{} is not what would be locked today: {}", path.display(), changes.join(", "))]
+    Drifted {
+        /// The lock.
+        path: PathBuf,
+        /// `input was this, is that`.
+        changes: Vec<String>,
+    },
+    /// An image was built from another one.
+    #[error("{image} was not built from {}: its lock is {found}", path.display())]
+    Other {
+        /// The lock.
+        path: PathBuf,
+        /// The image.
+        image: String,
+        /// The image's lock.
+        found: String,
+    },
+}
+
+fn known() -> String {
+    match KNOWN.start() == KNOWN.end() {
+        true => format!("{COMPAT} only"),
+        false => format!("{} to {COMPAT}", KNOWN.start()),
+    }
 }
 
 impl LockError {
     /// The command that mends it.
     pub fn hint(&self) -> String {
-        let path = match self {
-            Self::Missing(path)
-            | Self::Malformed { path, .. }
-            | Self::Compat { path, .. }
-            | Self::Stale { path, .. } => path,
+        let (path, before) = match self {
+            Self::Missing(path) | Self::Stale { path, .. } | Self::Drifted { path, .. } => {
+                (path, "")
+            }
+            Self::Malformed { path, .. } => (path, "restore the file, or "),
+            Self::Edited(path) => (
+                path,
+                "undo the edit: the recipe and sources.yaml are what people write; or ",
+            ),
+            Self::Compat { path, .. } => (
+                path,
+                "use the imgbuild that wrote it; or, for other image digests, ",
+            ),
+            Self::Other { path, .. } => {
+                return format!(
+                    "run `imgbuild build --locked {}`",
+                    path.with_extension("yaml").display()
+                );
+            }
         };
         format!(
-            "run `imgbuild lock {}`",
+            "{before}run `imgbuild lock {}`",
             path.with_extension("yaml").display()
         )
     }
@@ -133,12 +183,21 @@ impl Lock {
             .get("compat")
             .and_then(|compat| compat.as_u64())
             .ok_or_else(|| malformed("no compat number".into()))?;
-        if compat != u64::from(COMPAT) {
+        let compat = u32::try_from(compat).unwrap_or(u32::MAX);
+        if !KNOWN.contains(&compat) {
             return Err(LockError::Compat {
                 path: path.into(),
-                found: u32::try_from(compat).unwrap_or(u32::MAX),
+                found: compat,
             });
         }
+        let (body, checksum) = text
+            .rfind(CHECKSUM)
+            .map_or((text, ""), |at| text.split_at(at));
+        if checksum != checksum_line(body) {
+            return Err(LockError::Edited(path.into()));
+        }
+        let value: serde_yaml::Value =
+            serde_yaml::from_str(body).map_err(|e| malformed(e.to_string()))?;
         let lock: Self = serde_yaml::with::singleton_map_recursive::deserialize(value)
             .map_err(|e| malformed(e.to_string()))?;
         let (was, is) = (&lock.recipe, deciding_keys(recipe));
@@ -176,13 +235,34 @@ impl Lock {
         serde_yaml::with::singleton_map_recursive::serialize(self, &mut serializer)
             .expect("a lock is plain maps, lists and texts");
         drop(serializer);
-        String::from_utf8(text).expect("YAML is text")
+        let mut text = String::from_utf8(text).expect("YAML is text");
+        text.push_str(&checksum_line(&text));
+        text
+    }
+
+    /// Refuses a lock that is not the one that its recipe would get without asking anybody: `again` is that one.
+    pub fn check(&self, path: &Path, again: &Self) -> Result<(), LockError> {
+        let changes: Vec<String> = changes(self, again)
+            .into_iter()
+            .map(|change| change.to_string())
+            .collect();
+        match changes.is_empty() {
+            true => Ok(()),
+            false => Err(LockError::Drifted {
+                path: path.into(),
+                changes,
+            }),
+        }
     }
 
     /// A digest of the whole lock, for the image's labels.
     pub fn digest(&self) -> Digest {
         Digest::of(self.to_text().as_bytes())
     }
+}
+
+fn checksum_line(body: &str) -> String {
+    format!("{CHECKSUM}{}\n", Digest::of(body.as_bytes()))
 }
 
 /// The keys of a recipe that decide which inputs a build needs.

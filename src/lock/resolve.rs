@@ -10,7 +10,7 @@ use super::{COMPAT, Lock, LockedBase, deciding_keys};
 use crate::arch::Arch;
 use crate::inputs::{Artifact, DebianPackages, Input, Origin, Reason, Store, pip};
 use crate::process::ProcessError;
-use crate::recipe::{BaseDefinition, Library, LibraryError, Recipe, SchemaError};
+use crate::recipe::{BaseDefinition, Library, LibraryError, Recipe, SchemaError, Text};
 
 /// Makes locks.
 pub struct Resolver<'a> {
@@ -20,6 +20,29 @@ pub struct Resolver<'a> {
     pub store: &'a Store,
     /// The time that files of the image get, in seconds since 1970.
     pub epoch: u64,
+    /// Who is asked again, and whose answers are taken from an earlier lock.
+    pub asked: Asked<'a>,
+    /// Takes the place of the catalogue on disk.
+    pub catalogue: Option<Text>,
+}
+
+/// What is asked of others, or else taken from a lock.
+#[derive(Clone, Copy, Default)]
+pub struct Asked<'a> {
+    /// Instead of pip's answer.
+    pub sdk: Option<&'a Lock>,
+    /// Instead of apt's answers.
+    pub packages: Option<&'a Lock>,
+}
+
+impl<'a> Asked<'a> {
+    /// Nobody: everything that others say comes from the lock.
+    pub fn nobody(lock: &'a Lock) -> Self {
+        Self {
+            sdk: Some(lock),
+            packages: Some(lock),
+        }
+    }
 }
 
 /// A recipe whose inputs cannot be found.
@@ -58,10 +81,10 @@ pub enum ResolveError {
     #[error(transparent)]
     Schema(#[from] SchemaError),
     /// pip found no set of wheels.
-    #[error("cannot resolve boto3 {version}")]
-    Sdk {
-        /// The recipe's boto3.
-        version: String,
+    #[error("cannot resolve {requirement}")]
+    Wheels {
+        /// Name and version, as pip reads them.
+        requirement: String,
         /// What pip said.
         #[source]
         source: ProcessError,
@@ -86,7 +109,7 @@ impl ResolveError {
         match self {
             Self::NotListed { catalogue, .. } => Some(format!("add its version, sha256 and origins to {}", catalogue.display())),
             Self::NoDigest { .. } => Some("pin the image: `skopeo inspect --format '{{.Digest}}' docker://REFERENCE` prints it".to_owned()),
-            Self::Sdk { source, .. } => source.hint().or_else(|| Some("is there a boto3 of this version?".to_owned())),
+            Self::Wheels { source, .. } => source.hint().or_else(|| Some("is there such a version, and does pip reach its index? Nothing was written".to_owned())),
             Self::Packages { source, .. } => source.hint(),
             Self::Library(error) => error.hint(),
             _ => None,
@@ -94,12 +117,16 @@ impl ResolveError {
     }
 }
 
-type Catalogue = BTreeMap<String, Vec<Artifact>>;
+/// By name: the versions of a source, best first.
+pub(crate) type Catalogue = BTreeMap<String, Vec<Artifact>>;
 
 impl Resolver<'_> {
     /// The lock of a recipe that lies at `path`.
     pub fn resolve(&self, recipe: &Recipe, path: &Path) -> Result<Lock, ResolveError> {
-        let text = self.library.sources(path)?;
+        let text = match &self.catalogue {
+            Some(text) => text.clone(),
+            None => self.library.sources(path)?,
+        };
         let catalogue = parse_catalogue(&text.path, &text.text)?;
         let listed = |name: &str| {
             let artifacts = catalogue.get(name).cloned();
@@ -194,7 +221,10 @@ impl Resolver<'_> {
                 .iter()
                 .map(|name| input(name))
                 .collect::<Result<_, _>>()?,
-            sdk: sdk(recipe)?,
+            sdk: match self.asked.sdk {
+                Some(lock) => lock.sdk.clone(),
+                None => sdk(recipe)?,
+            },
             base: self.base(&definition, &base.path)?,
             stand_in,
         })
@@ -248,6 +278,10 @@ impl Resolver<'_> {
                 );
             }
             if let Some(wanted) = &definition.packages {
+                if let Some(known) = self.known_packages(definition, arch) {
+                    packages.insert(arch, known);
+                    continue;
+                }
                 let resolved =
                     DebianPackages::new(self.store).resolve(&wanted.suite, arch, &wanted.names);
                 let resolved = resolved.map_err(|source| ResolveError::Packages {
@@ -268,7 +302,20 @@ impl Resolver<'_> {
     }
 }
 
-fn parse_catalogue(path: &Path, text: &str) -> Result<Catalogue, ResolveError> {
+impl Resolver<'_> {
+    /// The packages of a base in the lock that is not asked anew, if they are those of the same definition.
+    fn known_packages(&self, definition: &BaseDefinition, arch: Arch) -> Option<Vec<Input>> {
+        let lock = self.asked.packages?;
+        let bases = std::iter::once(&lock.base).chain(&lock.stand_in);
+        let base = bases.filter(|base| base.name == definition.name).next()?;
+        let packages = base.packages.get(&arch)?;
+        let wanted = &definition.packages.as_ref()?.names;
+        let has = |name: &String| packages.iter().any(|package| package.name == *name);
+        wanted.iter().all(has).then(|| packages.clone())
+    }
+}
+
+pub(crate) fn parse_catalogue(path: &Path, text: &str) -> Result<Catalogue, ResolveError> {
     let fault = |reason: String| ResolveError::Catalogue {
         path: path.into(),
         reason,
@@ -308,10 +355,18 @@ struct Metadata {
 
 /// boto3 and everything it needs, as pip resolves it for the recipe's Python.
 fn sdk(recipe: &Recipe) -> Result<Vec<Input>, ResolveError> {
-    let version = recipe.sdk.boto3.0.clone();
-    let python = format!("--python-version={}", recipe.python.minor());
-    let requirement = format!("boto3=={version}");
-    let arguments = [
+    let requirement = format!("boto3=={}", recipe.sdk.boto3);
+    newest_wheels(&recipe.python.minor(), &[], &requirement)
+}
+
+/// The newest wheels that meet a requirement, as pip resolves it for a series of Python, sorted by name.
+pub fn newest_wheels(
+    python: &str,
+    more: &[&str],
+    requirement: &str,
+) -> Result<Vec<Input>, ResolveError> {
+    let python = format!("--python-version={python}");
+    let mut arguments = vec![
         "install",
         "--quiet",
         "--dry-run",
@@ -322,10 +377,13 @@ fn sdk(recipe: &Recipe) -> Result<Vec<Input>, ResolveError> {
         "--implementation=cp",
         "--platform=any",
         &python,
-        &requirement,
+        requirement,
     ];
-    let printed =
-        pip(&arguments, Path::new(".")).map_err(|source| ResolveError::Sdk { version, source })?;
+    arguments.extend(more);
+    let printed = pip(&arguments, Path::new(".")).map_err(|source| ResolveError::Wheels {
+        requirement: requirement.to_owned(),
+        source,
+    })?;
     let report: Report =
         serde_json::from_slice(&printed.stdout).map_err(|e| ResolveError::Report(e.to_string()))?;
     let mut inputs: Vec<Input> = report

@@ -4,6 +4,7 @@
 
 mod blob;
 pub mod copy;
+pub mod diff;
 pub mod digest;
 pub mod entry;
 pub mod epoch;

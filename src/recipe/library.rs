@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
 
+use super::together::{Unfinished, finish};
+
 static RECIPES: Dir = include_dir!("$CARGO_MANIFEST_DIR/recipes");
 static IMAGES: Dir = include_dir!("$CARGO_MANIFEST_DIR/images");
 
@@ -40,6 +42,9 @@ pub enum LibraryError {
     /// No such name.
     #[error(transparent)]
     NotFound(#[from] NotFound),
+    /// An interrupted update.
+    #[error(transparent)]
+    Unfinished(#[from] Unfinished),
     /// A file; the error names it.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -50,6 +55,7 @@ impl LibraryError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NotFound(error) => Some(error.hint()),
+            Self::Unfinished(error) => Some(error.hint()),
             Self::Io(_) => None,
         }
     }
@@ -76,11 +82,13 @@ impl Library {
     pub fn recipe(&self, name: &str) -> Result<Text, LibraryError> {
         if name.contains('/') || name.ends_with(".yaml") {
             let path = PathBuf::from(name);
+            finish(path.parent().unwrap_or(Path::new("")))?;
             return Ok(Text {
                 text: fs_err::read_to_string(&path)?,
                 path,
             });
         }
+        finish(&self.folder.join("recipes"))?;
         self.find("recipe", "recipes", &RECIPES, name)
     }
 

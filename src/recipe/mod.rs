@@ -3,6 +3,7 @@
 mod base;
 mod library;
 mod series;
+mod together;
 pub mod yaml;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 pub use base::{BaseDefinition, Packages, Rootfs};
 pub use library::{Library, LibraryError, Text};
 pub use series::Series;
+pub use together::{Unfinished, write, write_together};
 pub use yaml::{SchemaError, Version};
 
 /// What to build: one runtime.

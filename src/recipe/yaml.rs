@@ -112,6 +112,22 @@ pub fn parse<T: DeserializeOwned>(
     })
 }
 
+/// The text with another value at a dotted key; comments and everything else stay. `None` where the key does not stand on
+/// a line of its own with the value `old`.
+pub fn replaced(text: &str, key: &str, old: &str, new: &str) -> Option<String> {
+    let number = line_of(text, key)?;
+    let name = format!("{}:", key.rsplit('.').next()?);
+    let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
+    let line = lines.get_mut(number - 1)?;
+    let (head, value) = line.split_at(line.find(&name)? + name.len());
+    let quoted = [format!("\"{old}\""), format!("'{old}'")];
+    let found = quoted
+        .iter()
+        .find(|quoted| value.trim_start().starts_with(*quoted))?;
+    *line = format!("{head}{}", value.replacen(found, &format!("\"{new}\""), 1));
+    Some(lines.concat())
+}
+
 /// Every leaf of a document as a dotted key, in the document's order.
 pub fn keys(value: &Value) -> Vec<String> {
     let Some(map) = value.as_mapping() else {
@@ -219,5 +235,20 @@ mod tests {
         assert_eq!(line_of(text, "python.jit"), Some(4));
         assert_eq!(line_of(text, "sdk.version"), Some(6));
         assert_eq!(line_of(text, "sdk.jit"), None);
+    }
+
+    #[test]
+    fn a_value_is_replaced_and_nothing_else() {
+        let text = "# \"1.0\"\nsdk:\n  boto3:   '1.0'  # not \"1.0\" any more\nlast: \"1.0\"";
+        let expected = "# \"1.0\"\nsdk:\n  boto3:   \"1.1\"  # not \"1.0\" any more\nlast: \"1.0\"";
+        assert_eq!(
+            replaced(text, "sdk.boto3", "1.0", "1.1").as_deref(),
+            Some(expected)
+        );
+        assert_eq!(replaced(text, "sdk.boto3", "1.2", "1.3"), None);
+        assert_eq!(
+            replaced("sdk: {boto3: \"1.0\"}", "sdk.boto3", "1.0", "1.1"),
+            None
+        );
     }
 }

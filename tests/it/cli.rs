@@ -87,7 +87,11 @@ fn a_missing_or_foreign_lock_is_refused() {
     let lock = |folder: &std::path::Path| folder.join("recipes/python3.13.lock");
     let said = refusal(|folder| edit(&lock(folder), "compat: 1", "compat: 99"));
     assert!(
-        said.contains("has the format 99, and this program writes 1"),
+        said.contains("\nhint: use the imgbuild that wrote it"),
+        "{said}"
+    );
+    assert!(
+        said.contains("has the compat number 99, and this program builds 1 only"),
         "{said}"
     );
     let said = refusal(|folder| fs_err::write(lock(folder), "just text").unwrap());

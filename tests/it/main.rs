@@ -6,6 +6,7 @@
 //! | `credentials` | logins, CAs and proxies as users have them, and that none of it shows |
 //! | `cpython` | CPython's own tests, inside the image |
 //! | `inputs` | every kind of origin against its real client |
+//! | `lock` | locks that are not what they should be, and updates |
 //! | `image` | one whole build of python3.13, looked at by independent tools and used |
 //! | `base` | the base's real origins, from a registry and a web server of this machine |
 //! | `push` | publishing, against real registries and over lines that break |
@@ -24,6 +25,7 @@ mod fake;
 mod image;
 mod inputs;
 mod line;
+mod lock;
 mod push;
 #[path = "../../src/oci/tests/support/mod.rs"]
 mod registries;

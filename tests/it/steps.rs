@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use oci::{Digest, Layout};
 
-use crate::support::{cache, compiling, definitions, edit, image, imgbuild, program, run};
+use crate::support::{
+    cache, compiling, definitions, edit, edit_lock, image, imgbuild, program, run,
+};
 
 fn layer_digests(layout: &Path) -> Vec<String> {
     let image = Layout::open(layout).unwrap().image().unwrap();
@@ -203,12 +205,12 @@ fn changed_bzip2(change: impl FnOnce(&Path)) -> (tempfile::TempDir, Digest) {
     let (digest, _) = Digest::of_reader(fs_err::File::open(&archive).unwrap()).unwrap();
     fs_err::rename(&archive, mirror.join(digest.hex())).unwrap();
     let lock = folder.path().join("recipes/python3.13.lock");
-    edit(
+    edit_lock(
         &lock,
         "sha256:ab5a03176ee106d3f0fa90e381da478ddae405918153cca248e682cd0c4a2269",
         &digest.to_string(),
     );
-    edit(&lock, "    size: 810029\n", "");
+    edit_lock(&lock, "    size: 810029\n", "");
     (folder, digest)
 }
 
@@ -270,7 +272,7 @@ fn other_bytes_than_the_locks_are_never_used() {
         "4721f391ed90541fddacab5acf947aa0d3dc7d27b2e1e8eda2be8970586c3274",
         "0".repeat(64),
     );
-    edit(&lock, right, &wrong);
+    edit_lock(&lock, right, &wrong);
     let said =
         run(imgbuild(["build", "./recipes/python3.13.yaml", "--quiet"]).current_dir(folder.path()))
             .refused();

@@ -146,6 +146,16 @@ pub fn edit(path: &Path, from: &str, to: &str) {
     fs_err::write(path, text.replace(from, to)).unwrap();
 }
 
+/// The same in a lock, which then says of itself that it was written like that.
+#[track_caller]
+pub fn edit_lock(path: &Path, from: &str, to: &str) {
+    edit(path, from, to);
+    let text = fs_err::read_to_string(path).unwrap();
+    let (body, _) = text.split_at(text.rfind("checksum: ").unwrap());
+    let digest = oci::Digest::of(body.as_bytes());
+    fs_err::write(path, format!("{body}checksum: {digest}\n")).unwrap();
+}
+
 /// The image's root file system, unpacked by umoci below `folder`.
 pub fn root_of(layout: &Path, folder: &Path) -> PathBuf {
     let index: serde_json::Value =

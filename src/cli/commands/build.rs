@@ -32,6 +32,9 @@ pub fn run(settings: &Settings, flags: &flags::Build) -> Result<()> {
     writable(&flags.output)?;
 
     let store = settings.store(progress.clone())?;
+    if flags.locked {
+        lock::check(settings, &store, &text, &recipe, &lock)?;
+    }
     let options = FetchOptions {
         mirrors: flags.mirror.clone(),
         refresh: flags.refresh,

@@ -157,7 +157,7 @@ fn text(shown: &Value) -> String {
 }
 
 /// Somebody else wrote it: it must not move the cursor.
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()

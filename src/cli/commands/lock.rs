@@ -1,7 +1,5 @@
 //! `imgbuild lock`: recipes in, locks beside them out.
 
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -10,9 +8,9 @@ use jiff::Timestamp;
 use super::CommandError;
 use crate::cli::flags;
 use crate::cli::settings::Settings;
-use crate::inputs::Progress;
-use crate::lock::{Lock, LockError, Resolver};
-use crate::recipe::{Recipe, Text};
+use crate::inputs::{Progress, Store};
+use crate::lock::{Asked, Lock, LockError, Resolver};
+use crate::recipe::{self, Recipe, Text};
 
 /// Writes, or with `--check` compares, the locks of the recipes.
 pub fn run(settings: &Settings, flags: &flags::Lock) -> Result<()> {
@@ -26,32 +24,23 @@ pub fn run(settings: &Settings, flags: &flags::Lock) -> Result<()> {
         let text = settings.library.recipe(name)?;
         let recipe = Recipe::parse(&text.path, &text.text, &[])?;
         let path = text.path.with_extension("lock");
+        let store = settings.store(progress.clone())?;
         if flags.check {
-            read(settings, &text, &recipe)?;
+            let lock = read(settings, &text, &recipe)?;
+            check(settings, &store, &text, &recipe, &lock)?;
             progress.note(&format!("{} belongs to its recipe", path.display()));
             continue;
         }
-        if !text.path.exists() {
-            let message = format!(
-                "{name} is built into this program: there is no file beside which a lock could be written"
-            );
-            return Err(CommandError::new(
-                message,
-                "copy the recipe into ./recipes, or name a file",
-            )
-            .into());
-        }
-        let store = settings.store(progress.clone())?;
-        let epoch = settings
-            .epoch
-            .map_or_else(midnight, |epoch| epoch.seconds());
+        on_disk(name, &text)?;
         let lock = Resolver {
             library: &settings.library,
             store: &store,
-            epoch,
+            epoch: epoch(settings),
+            asked: Asked::default(),
+            catalogue: None,
         }
         .resolve(&recipe, &text.path)?;
-        write_atomically(&path, lock.to_text().as_bytes())
+        recipe::write(&path, lock.to_text().as_bytes())
             .with_context(|| format!("cannot write {}", path.display()))?;
         println!("{}", path.display());
     }
@@ -68,25 +57,56 @@ pub fn read(settings: &Settings, recipe_text: &Text, recipe: &Recipe) -> Result<
     Ok(Lock::parse(&text.path, &text.text, recipe)?)
 }
 
+/// Refuses a lock that would be another one today, as far as that can be known without asking anybody.
+pub fn check(
+    settings: &Settings,
+    store: &Store,
+    text: &Text,
+    recipe: &Recipe,
+    lock: &Lock,
+) -> Result<()> {
+    let path = text.path.with_extension("lock");
+    if let Some(epoch) = settings.epoch.filter(|epoch| epoch.seconds() != lock.epoch) {
+        let change = format!(
+            "the files' time was {}, SOURCE_DATE_EPOCH says {}",
+            lock.epoch,
+            epoch.seconds()
+        );
+        let changes = vec![change];
+        return Err(LockError::Drifted { path, changes }.into());
+    }
+    let again = Resolver {
+        library: &settings.library,
+        store,
+        epoch: lock.epoch,
+        asked: Asked::nobody(lock),
+        catalogue: None,
+    };
+    Ok(lock.check(&path, &again.resolve(recipe, &text.path)?)?)
+}
+
+/// Only beside a recipe's own file something can be written.
+pub fn on_disk(name: &str, text: &Text) -> Result<(), CommandError> {
+    if text.path.exists() {
+        return Ok(());
+    }
+    let message = format!(
+        "{name} is built into this program: there is no file beside which a lock could be written"
+    );
+    let hint = "copy the recipe into ./recipes, or name a file";
+    Err(CommandError::new(message, hint))
+}
+
+/// The time that an image's files get.
+pub fn epoch(settings: &Settings) -> u64 {
+    settings
+        .epoch
+        .map_or_else(midnight, |epoch| epoch.seconds())
+}
+
 /// The last midnight in UTC: the day a lock was made is enough for a file's time.
 fn midnight() -> u64 {
     const DAY: i64 = 24 * 3600;
     let now = Timestamp::now().as_second();
     u64::try_from(now - now % DAY).unwrap_or_default()
-}
-
-/// The old lock stays until the new one is whole.
-fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    // Temporary files are private; a lock is read by everybody.
-    file.as_file()
-        .set_permissions(PermissionsExt::from_mode(0o644))?;
-    file.persist(path)?;
-    Ok(())
 }

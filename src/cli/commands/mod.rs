@@ -4,11 +4,13 @@ pub mod attach;
 pub mod build;
 pub mod cache;
 pub mod copy;
+pub mod diff;
 pub mod inspect;
 pub mod invoke;
 pub mod list;
 pub mod lock;
 pub mod push;
+pub mod update;
 pub mod verify;
 
 use std::path::{Path, PathBuf};

@@ -13,11 +13,13 @@ use oci::source::{Access, ImageSource, Location, SourceImage};
 use oci::{Digest, ManifestDigest, copy};
 use serde_json::{Value, json};
 
-use super::CommandError;
+use super::{CommandError, lock};
 use crate::cli::flags::{self, Format};
 use crate::cli::sending::Sending;
 use crate::cli::settings::Settings;
 use crate::inputs::Progress;
+use crate::lock::LockError;
+use crate::recipe::Recipe;
 
 /// What stands in the labels of an image that is not as its recipe says.
 const FALLBACKS: &str = "io.imgbuild.fallbacks";
@@ -46,6 +48,9 @@ pub fn run(settings: &Settings, flags: &flags::Push) -> Result<()> {
     let images = images(&sources, flags.index)?;
     for image in &images {
         refuse_fallback(&image.documents, flags.allow_fallback)?;
+        if flags.locked {
+            refuse_another_lock(settings, &image.documents)?;
+        }
     }
     let graph = match images.as_slice() {
         [image] if !flags.index => image.graph.clone(),
@@ -72,6 +77,26 @@ pub fn run(settings: &Settings, flags: &flags::Push) -> Result<()> {
     let result = result(&flags.reference, &images, &graph, &names, &pushed);
     let refs = flags.image_refs.as_ref().map(|path| (path, refs(&result)));
     report(settings.format, &result, refs, flags.metadata_file.as_ref())
+}
+
+/// The image has to be built from its recipe's lock as it is on disk.
+fn refuse_another_lock(settings: &Settings, image: &SourceImage) -> Result<()> {
+    let config: Value = serde_json::from_slice(&image.config_bytes)?;
+    let label = |name: &str| config["config"]["Labels"][name].as_str().unwrap_or("none");
+    let recipe = label("org.opencontainers.image.title");
+    let text = settings.library.recipe(recipe)?;
+    let recipe = Recipe::parse(&text.path, &text.text, &[])?;
+    let lock = lock::read(settings, &text, &recipe)?;
+    let found = label("io.imgbuild.lock");
+    if found == lock.digest().to_string() {
+        return Ok(());
+    }
+    let other = LockError::Other {
+        path: text.path.with_extension("lock"),
+        image: image.digest().to_string(),
+        found: found.to_owned(),
+    };
+    Err(other.into())
 }
 
 /// A blob is in one of the places.

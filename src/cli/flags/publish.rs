@@ -28,6 +28,9 @@ pub struct Push {
     /// Push an image although its build fell back on other inputs than the recipe's
     #[arg(long)]
     pub allow_fallback: bool,
+    /// Fail unless the image was built from the lock that lies beside its recipe today
+    #[arg(long)]
+    pub locked: bool,
     /// Write every pushed reference to a file, one per line
     #[arg(long, value_name = "FILE")]
     pub image_refs: Option<PathBuf>,
@@ -75,6 +78,24 @@ pub struct Attach {
     /// An annotation of the artifact; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub annotation: Vec<(String, String)>,
+}
+
+/// `imgbuild diff`.
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// A recipe's name, a layout, a tarball, or a reference to a registry
+    pub old: String,
+    /// What to compare it with
+    pub new: String,
+    /// The images of indexes to compare, as in arm64 or linux/arm64
+    #[arg(long)]
+    pub platform: Option<Platform>,
+    /// List every file
+    #[arg(long)]
+    pub all: bool,
+    /// The folder that holds built images
+    #[arg(long, short, value_name = "DIR", default_value = "dist")]
+    pub output: PathBuf,
 }
 
 /// `imgbuild inspect`.

@@ -174,3 +174,52 @@ fn a_bomb_stops_early() {
     let error = Layer::from_blob(&blob, digest, bytes.len() as u64, media_type::LAYER_GZIP);
     assert!(matches!(error, Err(LayerError::Bomb { .. })), "{error:?}");
 }
+
+/// Every kind of member: both ways of writing a name, an attribute, bits beyond 0777, a file of several gzip blocks.
+fn everything() -> Tree {
+    let mut tree = tree();
+    let long = format!("opt/{}/{}", "directory".repeat(12), "name".repeat(30));
+    let mut capable = Entry::file("", 0o4755);
+    (capable.uid, capable.gid) = (7, 70_000);
+    capable
+        .xattrs
+        .insert("security.capability".to_owned(), vec![1, 0, 0xab]);
+    for (name, entry) in [
+        ("usr/bin/ping", capable),
+        ("tmp", Entry::dir(0o1777)),
+        (&long, Entry::file("far below", 0o644)),
+        ("var/large", Entry::file(sample(3_000_017), 0o644)),
+        ("var/link", Entry::symlink(format!("/{long}"))),
+    ] {
+        tree.insert(path(name), entry).unwrap();
+    }
+    tree.white_out(crate::Whiteout::Path(path("etc/gone")))
+        .unwrap();
+    tree
+}
+
+#[test]
+fn the_bytes_are_the_ones_that_digests_are_made_with() {
+    let dir = tempfile::tempdir().unwrap();
+    for threads in [1, 2, 3, 8] {
+        let epoch = Epoch::new(1_700_000_000).unwrap();
+        let layer = LayerWriter::new(dir.path(), epoch, threads)
+            .write(&everything())
+            .unwrap();
+        assert_eq!(
+            (
+                layer.diff_id().to_string(),
+                layer.digest().to_string(),
+                layer.size()
+            ),
+            (
+                "sha256:68885a0892a0d8b1dcd99eaf172d27cbebce8bd9f9764b23c92054236f189a10"
+                    .to_owned(),
+                "sha256:5da94074e3f8ccd0ea95c5e27f11ae85a529447acf1760a3723e59da1bb90cb3"
+                    .to_owned(),
+                1_031_421
+            ),
+            "{threads} threads: the encoders changed, and with them the digest of every layer: that needs another compat number"
+        );
+    }
+}

@@ -1,0 +1,206 @@
+//! Locks: what is not as it was written or as the recipe asks for is refused, and updates are whole or not at all.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::support::{Outcome, cache, definitions, edit, edit_lock, image, imgbuild, program, run};
+
+const RECIPE: &str = "./recipes/python3.13.yaml";
+
+fn inside(folder: &Path, arguments: &[&str]) -> Outcome {
+    run(imgbuild(arguments).current_dir(folder))
+}
+
+fn refused(folder: &Path, arguments: &[&str]) -> String {
+    inside(folder, arguments).refused()
+}
+
+fn texts(folder: &Path) -> Vec<(std::path::PathBuf, String)> {
+    let mut texts: Vec<_> = fs_err::read_dir(folder.join("recipes"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.clone(), fs_err::read_to_string(path).unwrap()))
+        .collect();
+    texts.sort();
+    texts
+}
+
+#[test]
+fn an_edited_lock_is_refused_wherever_the_edit_is() {
+    let folder = definitions();
+    let lock = folder.path().join("recipes/python3.13.lock");
+    let text = fs_err::read_to_string(&lock).unwrap();
+    let flipped = |at: usize| {
+        let mut bytes = text.clone().into_bytes();
+        bytes[at] ^= 1;
+        fs_err::write(&lock, bytes).unwrap();
+        let said = refused(folder.path(), &["build", RECIPE, "--quiet"]);
+        assert!(
+            said.contains("recipes/python3.13.lock") && said.contains("\nhint: "),
+            "{said}"
+        );
+        said
+    };
+    for part in 1..12 {
+        flipped(part * text.len() / 12);
+    }
+    // Still a lock that can be read: only its checksum tells.
+    for (known, digit) in [("size: ", 6), ("epoch: ", 7), ("\nchecksum: sha256:", 18)] {
+        let said = flipped(text.find(known).unwrap() + digit);
+        assert!(said.contains("was edited or cut"), "{known}: {said}");
+        assert!(said.contains("\nhint: undo the edit"), "{said}");
+    }
+    fs_err::write(&lock, &text[..text.rfind("checksum").unwrap()]).unwrap();
+    let said = refused(folder.path(), &["lock", "--check", "python3.13"]);
+    assert!(said.contains("was edited or cut"), "{said}");
+}
+
+#[test]
+fn locked_means_what_would_be_locked_today() {
+    let folder = definitions();
+    let sources = folder.path().join("recipes/sources.yaml");
+    inside(folder.path(), &["lock", "--check", "--quiet"]).succeeded();
+    let good = fs_err::read_to_string(&sources).unwrap();
+    edit(&sources, "version: \"26.3\"", "version: \"26.4\"");
+    for command in [
+        &["build", RECIPE, "--locked", "--quiet"][..],
+        &["lock", "--check", RECIPE],
+    ] {
+        let said = refused(folder.path(), command);
+        let expected = "is not what would be locked today: pip was 26.3, is 26.4";
+        assert!(said.contains(expected), "{said}");
+        assert!(said.contains("\nhint: run `imgbuild lock "), "{said}");
+    }
+    fs_err::write(&sources, good).unwrap();
+    let mut command = imgbuild(["build", RECIPE, "--locked", "--quiet"]);
+    command.current_dir(folder.path());
+    let said = run(command.env("SOURCE_DATE_EPOCH", "1")).refused();
+    assert!(said.contains("SOURCE_DATE_EPOCH says 1"), "{said}");
+    let base = folder.path().join("images/al2023.yaml");
+    edit(&base, "version: \"2023.", "version: \"2024.");
+    let said = refused(folder.path(), &["build", RECIPE, "--locked", "--quiet"]);
+    assert!(said.contains("al2023 was 2023."), "{said}");
+}
+
+#[test]
+fn a_push_of_an_image_of_another_lock_is_refused() {
+    let folder = definitions();
+    let lock = folder.path().join("recipes/python3.13.lock");
+    edit_lock(&lock, "epoch: 1", "epoch: 2");
+    let mut push = imgbuild(["push", "--locked", "--allow-fallback"]);
+    push.arg(image()).arg("localhost:1/python:3.13");
+    let said = run(push.current_dir(folder.path())).refused();
+    assert!(
+        said.contains("was not built from ./recipes/python3.13.lock"),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_update_brings_the_newest_sdk_and_is_what_the_diff_names() {
+    let folder = definitions();
+    let recipe = folder.path().join("recipes/python3.13.yaml");
+    edit(&recipe, "\"1.44.5\"", "\"1.44.4\"  # pinned");
+    inside(folder.path(), &["lock", RECIPE, "--quiet"]).succeeded();
+    let before = texts(folder.path());
+    let build = |output: &str| {
+        let arguments = ["build", RECIPE, "--locked", "--quiet", "--output", output];
+        inside(folder.path(), &arguments).succeeded();
+    };
+    build("old");
+    let dry = inside(folder.path(), &["update", RECIPE, "--sdk", "--dry-run"]).succeeded();
+    assert_eq!(texts(folder.path()), before, "a dry run writes nothing");
+    let done = inside(folder.path(), &["update", RECIPE, "--sdk"]).succeeded();
+    assert_eq!(dry.stdout, done.stdout);
+    let row = |name: &str| {
+        let rows = done.stdout.lines();
+        let row = rows.map(|line| line.split_whitespace().collect::<Vec<_>>());
+        row.filter(|cells| cells.get(1) == Some(&name))
+            .next()
+            .unwrap()
+    };
+    assert_eq!(row("boto3")[2], "1.44.4");
+    let newest = row("boto3")[3];
+    let text = fs_err::read_to_string(&recipe).unwrap();
+    assert!(text.contains(&format!("\"{newest}\"  # pinned")), "{text}");
+    build("new");
+    let mut diff = imgbuild([
+        "diff",
+        "--format",
+        "json",
+        "old/python3.13",
+        "new/python3.13",
+    ]);
+    let outcome = run(diff.current_dir(folder.path()));
+    assert_eq!(outcome.code, Some(3), "{outcome:?}");
+    let said: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let packages = said["packages"].as_array().unwrap();
+    let boto3 = packages.iter().find(|package| package["name"] == "boto3");
+    assert_eq!(boto3.unwrap()["old"], json!(["1.44.4"]));
+    assert_eq!(boto3.unwrap()["new"], json!([newest]));
+    let names: Vec<&Value> = packages.iter().map(|package| &package["name"]).collect();
+    let expected = ["boto3", "botocore", "s3transfer"];
+    assert!(
+        names
+            .iter()
+            .all(|name| expected.contains(&name.as_str().unwrap())),
+        "{names:?}"
+    );
+    let layers: Vec<&Value> = said["layers"].as_array().unwrap().iter().collect();
+    assert_eq!(layers.len(), 1);
+    assert_eq!(layers[0]["new"]["created_by"], "sdk");
+    for file in said["files"].as_array().unwrap() {
+        let path = file["path"].as_str().unwrap();
+        assert!(
+            path.contains("/boto") || path.contains("/s3transfer"),
+            "{path}"
+        );
+    }
+    let outcome = inside(folder.path(), &["update", RECIPE, "--sdk"]).succeeded();
+    assert!(
+        outcome.stderr.contains("everything is as new"),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn an_update_without_network_changes_nothing() {
+    let folder = definitions();
+    let before = texts(folder.path());
+    for part in ["--sdk", "--base", "--libraries"] {
+        let mut command = program("unshare", ["--net", "--user", "--map-root-user"]);
+        command.arg(env!("CARGO_BIN_EXE_imgbuild"));
+        command.args(["update", RECIPE, part, "--cache-dir"]);
+        command.arg(cache()).current_dir(folder.path());
+        let said = run(&mut command).refused();
+        assert!(said.contains("\nhint: "), "{part}: {said}");
+        assert_eq!(texts(folder.path()), before, "{part}");
+    }
+}
+
+#[test]
+fn an_update_that_was_killed_is_finished_by_the_next_command() {
+    let folder = definitions();
+    let recipes = folder.path().join("recipes");
+    let recipe = fs_err::read_to_string(recipes.join("python3.13.yaml")).unwrap();
+    let lock = fs_err::read_to_string(recipes.join("python3.13.lock")).unwrap();
+    let plan = json!([
+        {"path": "python3.13.yaml", "text": format!("# new\n{recipe}")},
+        {"path": "python3.13.lock", "text": lock},
+    ]);
+    fs_err::write(recipes.join(".imgbuild-update"), plan.to_string()).unwrap();
+    // Of the two only the recipe was written, and something that is no lock stands in the other's place.
+    fs_err::write(recipes.join("python3.13.lock"), "half a lo").unwrap();
+    inside(folder.path(), &["lock", "--check", "python3.13"]).succeeded();
+    let now = fs_err::read_to_string(recipes.join("python3.13.yaml")).unwrap();
+    assert!(now.starts_with("# new\n"));
+    assert!(!recipes.join(".imgbuild-update").exists());
+    // A plan is there as a whole or not at all: a torn one is damage that nobody may guess about.
+    fs_err::write(recipes.join(".imgbuild-update"), "[{\"path\": \"pyth").unwrap();
+    let said = refused(folder.path(), &["lock", "--check", "python3.13"]);
+    assert!(
+        said.contains("cannot be finished") && said.contains("\nhint: "),
+        "{said}"
+    );
+}

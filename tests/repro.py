@@ -1,0 +1,188 @@
+"""Builds the same image again and again under other circumstances, and shows the first byte that is not the same.
+
+    tests/repro.py IMGBUILD [BUILD…]
+
+The builds (all of them when none is named), each compared with one that uses the user's own cache:
+
+| build | cache | inputs | what else is different |
+| --- | --- | --- | --- |
+| again | what compilers made is kept; bytecode, tars, gzip, documents and the lock are made again | cached | time zone, language, umask, HOME, depth of the folder, host name, one core, a year later |
+| cold | empty | a mirror folder | the same, and another user, who owns nothing |
+| tmpfs | empty, on a tmpfs | their origins | another time zone, umask 000, more jobs than cores |
+
+Compared are the manifest's digest (and by it all layers and the configuration), the papers beside the layout, and the lock that
+each writes. What needs root (another user, host name, tmpfs) is left out, and said, when started without.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+RECIPE = "python3.13"
+EPOCH = "1790000000"
+ROOT = os.geteuid() == 0
+# What a compiler made; everything else is quick.
+COMPILED = ("cpython-3", "openssl-", "sqlite-", "ncurses-", "xz-", "zlib-", "bzip2-", "expat-", "libedit-", "libffi-", "libuuid-", "mpdecimal-",
+            "zstd-", "executable-", "runtime-interface-client-")
+
+
+@dataclasses.dataclass
+class Build:
+    name: str
+    environment: dict
+    wrappers: list
+    arguments: list
+    umask: int
+    folder: str
+    is_online: bool
+    user: int = 0
+
+
+def main():
+    imgbuild = pathlib.Path(sys.argv[1]).resolve()
+    source = pathlib.Path(__file__).resolve().parent.parent
+    named = sys.argv[2:]
+    cache = pathlib.Path(os.environ.get("IMGBUILD_CACHE") or pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "imgbuild")
+    subprocess.run([imgbuild, "build", RECIPE, "--quiet", "--output", source / "dist"], check=True, stdout=subprocess.DEVNULL, cwd=source)
+    # Beside the cache, so that its files can be linked; a user without rights needs a way to it.
+    work = pathlib.Path(tempfile.mkdtemp(prefix="imgbuild-repro.", dir=cache.parent if os.access(cache.parent, os.W_OK) and not ROOT else "/var/tmp"))
+    try:
+        os.chmod(work, 0o755)
+        program = work / "imgbuild"
+        shutil.copy2(imgbuild, program)
+        sys.exit(compare(program, source, cache, work, named))
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def compare(program, source, cache, work, named):
+    plain = Build("reference", {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}, [], ["--cache-dir", cache], 0o022, "plain", True)
+    expected = run(plain, program, source, work)
+    print(f"reference  {expected['digest']}", flush=True)
+    failed = False
+    for build in builds(program, cache, work):
+        if named and build.name not in named:
+            continue
+        got = run(build, program, source, work)
+        print(f"{build.name:10} {got['digest']}", flush=True)
+        failed |= report(build, expected, got, program, cache)
+    print("different" if failed else "the same bytes everywhere")
+    return int(failed)
+
+
+def builds(program, cache, work):
+    elsewhere = {"TZ": "Pacific/Kiritimati", "LANG": "tr_TR.UTF-8", "LC_ALL": "tr_TR.UTF-8", "HOME": str(work / "home"), "PATH": os.environ["PATH"], "XDG_CACHE_HOME": str(work / "nowhere")}
+    year = ["faketime", "-f", "+1y"] if there("faketime") else []
+    elsewhere |= {"FAKETIME_DONT_FAKE_MONOTONIC": "1"} if year else {}
+    other_host = ["unshare", "--uts", "sh", "-ec", 'hostname elsewhere; exec "$@"', "sh"] if ROOT else []
+    one_core = ["taskset", "--cpu-list", "0"]
+    deep = "/".join(["a folder with a long name"] * 6)
+    yield Build("again", elsewhere, other_host + one_core + year, ["--cache-dir", forgetful(cache, work / "again-cache"), "--jobs", "1"], 0o077, deep, False)
+    nobody = 65534 if ROOT else 0
+    user = ["setpriv", "--reuid", str(nobody), "--regid", str(nobody), "--clear-groups"] if nobody else []
+    cold = ["--cache-dir", work / "cold" / "cache", "--mirror", mirror(cache, work / "mirror"), "--jobs", "1"]
+    yield Build("cold", elsewhere, other_host + one_core + user + year, cold, 0o077, deep, False, nobody)
+    tmpfs = []
+    if ROOT:
+        (work / "tmpfs").mkdir()
+        tmpfs = ["unshare", "--mount", "sh", "-ec", 'mount -t tmpfs -o size=8g none "$0"; exec "$@"', work / "tmpfs"]
+    home = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "TZ": "America/St_Johns", "LANG": "C"}
+    yield Build("tmpfs", home, tmpfs, ["--cache-dir", work / "tmpfs" / "cache", "--jobs", "7"], 0o000, "t", True)
+    for what, is_there in [("a year later (apt-get install faketime)", year), ("another user, host name and a tmpfs (start it as root)", ROOT)]:
+        if not is_there:
+            print(f"left out: {what}", flush=True)
+
+
+def run(build, program, source, work):
+    """Builds in a copy of the definitions; returns the digest, the layout, and the texts of the lock and the papers."""
+    home = work / build.name
+    folder = home / build.folder
+    folder.mkdir(parents=True)
+    (work / "home").mkdir(exist_ok=True)
+    for name in ("recipes", "images"):
+        shutil.copytree(source / name, folder / name)
+    output = home / "dist"
+    if build.user:
+        for place in [home, work / "home"]:
+            subprocess.run(["chown", "-R", f"{build.user}:{build.user}", place], check=True)
+            os.chmod(place, 0o755)
+    recipe = f"./recipes/{RECIPE}.yaml"
+    wrapped = [*build.wrappers, program]
+
+    def call(*arguments, **more):
+        done = subprocess.run([*wrapped, *arguments], cwd=folder, env={**build.environment, **more}, umask=build.umask, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            sys.exit(f"{build.name}: {' '.join(map(str, arguments))} failed\n{done.stderr[-4000:]}")
+        return done.stdout
+
+    built = json.loads(call("build", recipe, "--quiet", "--format", "json", "--output", output, *build.arguments))
+    result = {"digest": built["digest"], "layout": output / RECIPE}
+    result["papers"] = {path.name: path.read_bytes() for path in sorted(output.glob("*.json"))}
+    # pip and apt have to be asked for a lock.
+    if build.is_online or build.name == "again":
+        without_faketime = [word for word in build.wrappers if word not in ("faketime", "-f", "+1y")]
+        wrapped[:] = [*without_faketime, program]
+        call("lock", recipe, "--quiet", *build.arguments[:2], SOURCE_DATE_EPOCH=EPOCH)
+        result["papers"][f"{RECIPE}.lock"] = (folder / "recipes" / f"{RECIPE}.lock").read_bytes()
+    return result
+
+
+def report(build, expected, got, program, cache):
+    """Says what differs; returns whether anything does."""
+    failed = expected["digest"] != got["digest"]
+    if failed:
+        told = subprocess.run([program, "diff", expected["layout"], got["layout"], "--cache-dir", cache], stdout=subprocess.PIPE, text=True)
+        print(f"{build.name}: another image\n{told.stdout}", flush=True)
+    for name in sorted(expected["papers"].keys() | got["papers"].keys()):
+        if name.endswith(".lock") and name not in got["papers"]:
+            continue
+        old, new = expected["papers"].get(name), got["papers"].get(name)
+        if old == new:
+            continue
+        failed = True
+        if old is None or new is None:
+            print(f"{build.name}: {name} is there only once")
+            continue
+        at = next((i for i, (a, b) in enumerate(zip(old, new)) if a != b), min(len(old), len(new)))
+        print(f"{build.name}: {name} differs from byte {at}: {old[max(0, at - 40):at + 40]!r} became {new[max(0, at - 40):at + 40]!r}", flush=True)
+    return failed
+
+
+def forgetful(cache, copy):
+    """A copy of the cache that knows what compilers made, and has to make all else again."""
+    copy.mkdir()
+    for part in ("blobs", "steps", "resolved", "apt", "unpacked", "logs"):
+        if (cache / part).exists():
+            link(cache / part, copy / part)
+    keys = {path.stem.rsplit("-", 1)[1] for path in (copy / "logs").glob("*.log") if path.name.startswith(COMPILED)}
+    for step in (copy / "steps").rglob("*.json"):
+        # A log's name has the first digits of its step's key.
+        if step.stem[:12] not in keys:
+            step.unlink()
+    return copy
+
+
+def mirror(cache, copy):
+    link(cache / "blobs" / "sha256", copy)
+    return copy
+
+
+def link(source, target):
+    """A tree with the same files; copies where the file system is another one."""
+    linked = subprocess.run(["cp", "-al", source, target], stderr=subprocess.DEVNULL)
+    if linked.returncode != 0:
+        shutil.rmtree(target, ignore_errors=True)
+        subprocess.run(["cp", "-a", source, target], check=True)
+
+
+def there(program):
+    return shutil.which(program) is not None
+
+
+if __name__ == "__main__":
+    main()
