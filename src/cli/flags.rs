@@ -129,14 +129,6 @@ pub struct Build {
     /// How many compilers run at a time [default: the number of cores]
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub jobs: Option<u32>,
-    /// How its steps are held.
-    #[command(flatten)]
-    pub steps: Steps,
-}
-
-/// How the scripts of a build are held.
-#[derive(Debug, Args)]
-pub struct Steps {
     /// What one step may use, as in memory=8G,processes=512,disk=20G,time=2h [default: 90 % of the memory, 4096, 32G, 4h]
     #[arg(long, value_name = "LIMITS", env = "IMGBUILD_STEP_LIMITS")]
     pub step_limits: Option<StepLimits>,

@@ -58,7 +58,7 @@ pub fn run(settings: &Settings, flags: &flags::Build) -> Result<()> {
         &store,
         flags.jobs.map_or(settings.cores, |jobs| jobs as usize),
     )
-    .with_limits(flags.steps.step_limits.unwrap_or_default());
+    .with_limits(flags.step_limits.unwrap_or_default());
     let epoch = settings.epoch.unwrap_or(oci::Epoch::new(lock.epoch)?);
     // First, so that a wrong base is found before anything is compiled for it.
     let base = Base::make(&inputs.base, arch, epoch, &workshop)?;
