@@ -34,7 +34,7 @@ type Part<'a> = (Digest, Option<&'a str>);
 
 impl Contents<'_> {
     /// The layers' names and what they are made of, lowest first.
-    fn plan(&self) -> [(&'static str, Vec<Part<'static>>); 3] {
+    pub fn plan(&self) -> [(&'static str, Vec<Part<'static>>); 3] {
         let parts = self.parts;
         [
             (
@@ -44,6 +44,15 @@ impl Contents<'_> {
             ("sdk", vec![(parts.sdk, None)]),
             ("runtime", vec![(parts.runtime, None)]),
         ]
+    }
+
+    /// Everything above the base.
+    pub fn tree(&self, workshop: &Workshop) -> Result<Tree, BuildError> {
+        let mut all = Tree::new();
+        for (_, parts) in self.plan() {
+            all.graft(None, grafted(&parts, workshop)?)?;
+        }
+        Ok(all)
     }
 
     /// Writes the layers that are not in the store yet, and the image's documents.
@@ -168,6 +177,13 @@ fn write_layer(
     epoch: Epoch,
     workshop: &Workshop,
 ) -> Result<StoredLayer, BuildError> {
+    let mut layer = grafted(parts, workshop)?;
+    layer.forget_times();
+    workshop.keep_layer(|folder| LayerWriter::new(folder, epoch, workshop.jobs()).write(&layer))
+}
+
+/// Outputs of steps as one tree.
+fn grafted(parts: &[Part], workshop: &Workshop) -> Result<Tree, BuildError> {
     let mut layer = Tree::new();
     for (output, folder) in parts {
         let tree = workshop.tree(output)?;
@@ -177,8 +193,7 @@ fn write_layer(
         };
         layer.graft(None, tree)?;
     }
-    layer.forget_times();
-    workshop.keep_layer(|folder| LayerWriter::new(folder, epoch, workshop.jobs()).write(&layer))
+    Ok(layer)
 }
 
 /// A folder of a tree as a tree of its own.

@@ -7,6 +7,7 @@
 //! | [`build::Inputs`] | [`build::Base`], [`build::Parts`] | [`build::Base::make`], [`build::run`] |
 //! | [`build::Parts`] | [`oci::Image`] | [`image::Contents::assemble`] |
 //! | [`oci::Image`] | [`oci::Layout`] | [`oci::Layout::write`] |
+//! | [`oci::Image`], [`build::Inputs`] | [`papers::Papers`] | [`papers::Papers::new`] |
 //!
 //! Everything before the image knows recipes and nothing of OCI; the crate `oci` knows images and nothing of recipes.
 #![forbid(unsafe_code)]
@@ -19,6 +20,7 @@ pub mod image;
 pub mod inputs;
 pub mod lock;
 pub mod packages;
+pub mod papers;
 pub mod process;
 pub mod quantity;
 pub mod recipe;

@@ -228,6 +228,16 @@ impl Process {
         self.status()
     }
 
+    /// Runs to the end with the terminal's own input and both outputs going to this program's stderr; returns whatever
+    /// status it had.
+    pub fn run_on_stderr(mut self) -> Result<ExitStatus, ProcessError> {
+        self.command.stdin(Stdio::inherit());
+        self.command.stdout(io::stderr()).stderr(io::stderr());
+        self.command
+            .status()
+            .map_err(|source| self.cannot_start(source))
+    }
+
     /// Starts it beside this program, with both outputs going to this program's stderr.
     pub fn spawn(mut self) -> Result<Child, ProcessError> {
         self.command.stdout(io::stderr()).stderr(io::stderr());

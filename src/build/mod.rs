@@ -15,8 +15,9 @@ mod workshop;
 
 pub use base::{Base, BaseFault};
 pub use error::BuildError;
-pub use inputs::{Fallback, Inputs};
+pub use inputs::{BaseInputs, Fallback, Inputs};
 pub use limits::{Exceeded, StepLimits};
 pub use pipeline::{Parts, run};
 pub use sandbox::{PROGRAM as SANDBOX_PROGRAM, Sandbox};
-pub use workshop::{Done, Output, StoredLayer, Workshop};
+pub use step::HOST_TOOLS;
+pub use workshop::{Done, Output, StepRecord, StoredLayer, Workshop};

@@ -67,7 +67,7 @@ pub struct Tool<'a> {
 }
 
 /// What scripts take from the host beside a shell and its usual tools: program and package.
-const HOST_TOOLS: [(&str, &str); 4] = [
+pub const HOST_TOOLS: [(&str, &str); 4] = [
     ("make", "make"),
     ("perl", "perl"),
     ("prlimit", "util-linux"),

@@ -1,5 +1,6 @@
 //! What steps share: the store, the number of hands, and the account of what was done.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -25,6 +26,18 @@ pub struct Workshop<'a> {
     free: Mutex<usize>,
     freed: Condvar,
     done: Mutex<Vec<Done>>,
+    steps: Mutex<BTreeMap<String, StepRecord>>,
+}
+
+/// A step of a build, run or found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepRecord {
+    /// For people.
+    pub title: String,
+    /// What decides its output.
+    pub key: Digest,
+    /// The blobs of its output.
+    pub outputs: Vec<Digest>,
 }
 
 /// A step that was run, not found.
@@ -88,6 +101,7 @@ impl<'a> Workshop<'a> {
             free: Mutex::new(jobs),
             freed: Condvar::new(),
             done: Mutex::default(),
+            steps: Mutex::default(),
         }
     }
 
@@ -104,6 +118,22 @@ impl<'a> Workshop<'a> {
 
     /// The output recorded under `key`, or `make`'s, which is then recorded. Other processes that want the same key wait.
     pub fn once<T: Output>(
+        &self,
+        key: &Digest,
+        title: &str,
+        make: impl FnOnce() -> Result<T, BuildError>,
+    ) -> Result<T, BuildError> {
+        let output = self.found_or_made(key, title, make)?;
+        let step = StepRecord {
+            title: title.to_owned(),
+            key: *key,
+            outputs: output.blobs(),
+        };
+        lock(&self.steps).insert(format!("{title} {key}"), step);
+        Ok(output)
+    }
+
+    fn found_or_made<T: Output>(
         &self,
         key: &Digest,
         title: &str,
@@ -275,6 +305,11 @@ impl<'a> Workshop<'a> {
     /// The steps that were run so far.
     pub fn done(&self) -> Vec<Done> {
         lock(&self.done).clone()
+    }
+
+    /// Every step that was asked for so far, by title.
+    pub fn steps(&self) -> Vec<StepRecord> {
+        lock(&self.steps).values().cloned().collect()
     }
 
     fn take_hands(&'a self) -> Hands<'a> {

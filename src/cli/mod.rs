@@ -1,10 +1,12 @@
 //! The command line: flags as typed → settings as resolved → a command, which calls stages and prints.
 
+mod attachment;
 pub mod commands;
 pub mod flags;
 pub mod report;
 mod sending;
 pub mod settings;
+pub mod signing;
 
 use clap::Parser;
 

@@ -11,8 +11,10 @@ use oci::source::{InvalidLocation, SourceError};
 use crate::build::BuildError;
 use crate::cli::commands::CommandError;
 use crate::cli::settings::SettingsError;
+use crate::cli::signing::SignError;
 use crate::inputs::FetchError;
 use crate::lock::{LockError, ResolveError};
+use crate::papers::PapersError;
 use crate::recipe::{LibraryError, SchemaError};
 use crate::update::UpdateError;
 
@@ -83,5 +85,7 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| of(error, |e: &InvalidLocation| Some(e.hint().to_owned())))
         .or_else(|| of(error, |e: &SourceError| e.hint()))
         .or_else(|| of(error, |e: &HttpError| e.hint()))
+        .or_else(|| of(error, |e: &PapersError| Some(e.hint().to_owned())))
+        .or_else(|| of(error, |e: &SignError| Some(e.hint().to_owned())))
         .or_else(|| of(error, |e: &CommandError| Some(e.hint().to_owned())))
 }

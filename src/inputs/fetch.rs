@@ -73,6 +73,16 @@ pub enum Source {
     Origin(Origin),
 }
 
+/// The place that gave the bytes when they came into the store, whichever build that was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    /// A file of a mirror folder, by its name there.
+    Mirror(String),
+    /// One of the artifact's origins.
+    Origin(Origin),
+}
+
 /// An input that is in the store.
 #[derive(Clone, Debug)]
 pub struct Fetched {
@@ -86,6 +96,8 @@ pub struct Fetched {
     pub path: PathBuf,
     /// Where it came from.
     pub source: Source,
+    /// Where it first came from; the store remembers it for what was there already.
+    pub place: Option<Place>,
     /// Whether the version is another than the input's first.
     pub fallback: bool,
 }
@@ -133,20 +145,17 @@ impl<'s> Fetcher<'s> {
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })?;
         self.fetch_some(inputs, &together, &mut results);
-        let results = results.into_values().map(|result| {
-            result.map(|mut fetched| {
-                if fetched.source == Source::Store && prefetched.contains(&fetched.artifact.sha256)
-                {
-                    fetched.source = Source::Origin(fetched.artifact.origins[0].clone());
-                }
-                fetched
-            })
-        });
         let mut fetched = Vec::new();
         let mut unavailable = Vec::new();
-        for result in results {
+        for result in results.into_values() {
             match result {
-                Ok(one) => fetched.push(one),
+                Ok(mut one) => {
+                    if one.source == Source::Store && prefetched.contains(&one.artifact.sha256) {
+                        one.source = Source::Origin(one.artifact.origins[0].clone());
+                        one.place = self.place(&one.artifact, &one.source)?;
+                    }
+                    fetched.push(one);
+                }
                 Err(FetchError::Unavailable(missing)) => unavailable.extend(missing.inputs),
                 Err(error) => return Err(error),
             }
@@ -211,7 +220,7 @@ impl<'s> Fetcher<'s> {
                 || artifact.version == *wanted
                 || self.is_resolved(input, artifact)?;
             if accepted && let Some((path, source)) = self.at_hand(artifact, &mut attempts)? {
-                return Ok(fetched(input, index, path, source));
+                return Ok(self.fetched(input, index, path, source)?);
             }
         }
         if !self.options.offline {
@@ -227,7 +236,7 @@ impl<'s> Fetcher<'s> {
                 if artifact.version != *wanted {
                     self.remember(input, artifact)?;
                 }
-                return Ok(fetched(input, index, path, source));
+                return Ok(self.fetched(input, index, path, source)?);
             }
         }
         Err(FetchError::unavailable(vec![Unavailable {
@@ -325,6 +334,39 @@ impl<'s> Fetcher<'s> {
         Ok(resolution.sha256 == artifact.sha256 && age < self.options.fallback_age)
     }
 
+    fn fetched(
+        &self,
+        input: &Input,
+        index: usize,
+        path: PathBuf,
+        source: Source,
+    ) -> Result<Fetched, StoreError> {
+        let artifact = input.artifacts[index].clone();
+        Ok(Fetched {
+            name: input.name.clone(),
+            fallback: artifact.version != input.artifacts[0].version,
+            index,
+            place: self.place(&artifact, &source)?,
+            artifact,
+            path,
+            source,
+        })
+    }
+
+    /// Remembers the place that gave the bytes just now, or recalls it.
+    fn place(&self, artifact: &Artifact, source: &Source) -> Result<Option<Place>, StoreError> {
+        let place = match source {
+            Source::Store => return self.store.recall("origins", &artifact.sha256),
+            Source::Mirror(path) => {
+                let name = path.file_name().unwrap_or_default();
+                Place::Mirror(name.to_string_lossy().into_owned())
+            }
+            Source::Origin(origin) => Place::Origin(origin.clone()),
+        };
+        self.store.record("origins", &artifact.sha256, &place)?;
+        Ok(Some(place))
+    }
+
     fn remember(&self, input: &Input, artifact: &Artifact) -> Result<(), StoreError> {
         let resolution = Resolution {
             name: input.name.clone(),
@@ -346,18 +388,6 @@ fn is_package(input: &Input) -> bool {
 
 fn key(input: &Input) -> Digest {
     Digest::of(&serde_json::to_vec(input).unwrap_or_default())
-}
-
-fn fetched(input: &Input, index: usize, path: PathBuf, source: Source) -> Fetched {
-    let artifact = input.artifacts[index].clone();
-    Fetched {
-        name: input.name.clone(),
-        fallback: artifact.version != input.artifacts[0].version,
-        index,
-        artifact,
-        path,
-        source,
-    }
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ mod wheel;
 pub use blob_writer::BlobWriter;
 pub use crate_::crate_file;
 pub use decompress::decompress;
-pub use fetch::{FetchOptions, Fetched, Fetcher, Source};
+pub use fetch::{FetchOptions, Fetched, Fetcher, Place, Source};
 pub use lock::{Lock, Temporary, remove_temporaries};
 pub use origin::{Artifact, Input, Origin};
 pub use origins::Reason;

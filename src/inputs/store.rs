@@ -5,6 +5,7 @@
 //! blobs/sha256/<hex>       files; hashed on the first read of each process, evicted when damaged
 //! steps/<hex>.json         what a build step put out, by the digest of its key
 //! resolved/<hex>.json      which fallback an input came down to, by the digest of the input
+//! origins/<hex>.json       which place gave a blob, by the blob's digest
 //! unpacked/<name>/         folders made from blobs; `<name>.complete` beside one says that it is whole
 //! partial/<hex>            a transfer to resume
 //! logs/ apt/ zig/ tmp/ sessions/ locks/
@@ -114,6 +115,7 @@ impl Store {
             "blobs/sha256",
             "steps",
             "resolved",
+            "origins",
             "unpacked",
             "partial",
             "logs",

@@ -14,6 +14,7 @@ use crate::cli::flags::{self, Format};
 use crate::cli::settings::Settings;
 use crate::image::Contents;
 use crate::inputs::{FetchOptions, Fetcher, Progress};
+use crate::papers::{self, HostFacts, Papers, Provenance, Subject};
 use crate::recipe::Recipe;
 
 /// Builds, and prints `dist/python3.13@sha256:…`.
@@ -88,6 +89,12 @@ pub fn run(settings: &Settings, flags: &flags::Build) -> Result<()> {
             bail!("the finished image breaks a rule:\n{}", table(&report));
         }
     }
+    let papers = papers(
+        &contents, &image, &inputs, &text.text, &flags.set, &workshop,
+    )?;
+    papers
+        .write(&dir)
+        .with_context(|| format!("cannot write beside {}", dir.display()))?;
     if let Some(tarball) = &flags.tarball {
         oci::tarball::write_tarball(
             tarball,
@@ -104,6 +111,36 @@ pub fn run(settings: &Settings, flags: &flags::Build) -> Result<()> {
     );
     print_result(settings.format, &dir, image.manifest_digest(), &contents);
     Ok(())
+}
+
+/// What the image consists of, and how it came to be.
+fn papers(
+    contents: &Contents,
+    image: &Image,
+    inputs: &Inputs,
+    recipe_text: &str,
+    set: &[(String, String)],
+    workshop: &Workshop,
+) -> Result<Papers> {
+    let components = papers::components(contents, inputs, workshop)?;
+    let subject = Subject {
+        name: &contents.name(),
+        version: contents.python,
+        digest: image.manifest_digest(),
+        arch: contents.arch,
+        epoch: contents.epoch,
+        fallbacks: contents.fallbacks.iter().map(ToString::to_string).collect(),
+    };
+    let provenance = Provenance {
+        recipe: &contents.recipe.name,
+        recipe_text,
+        set,
+        lock: contents.lock,
+        inputs,
+        steps: &workshop.steps(),
+        host: &HostFacts::ask()?,
+    };
+    Ok(Papers::new(&subject, &components, &provenance))
 }
 
 fn warn_about_lifecycle(recipe: &Recipe, progress: &Progress) {

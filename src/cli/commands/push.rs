@@ -1,5 +1,6 @@
 //! `imgbuild push`: built images in, a tag of a registry out.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,18 +8,21 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use oci::media_type::is_index;
 use oci::registry::{
-    Descriptor, Document, Endpoint, Graph, OpenBlob, Platform, Push, Pushed, Reference, Registry,
+    Descriptor, Document, Endpoint, Graph, OpenBlob, Platform, Push, Pushed, Reference, Referrers,
+    Registry,
 };
 use oci::source::{Access, ImageSource, Location, SourceImage};
 use oci::{Digest, ManifestDigest, copy};
 use serde_json::{Value, json};
 
 use super::{CommandError, lock};
+use crate::cli::attachment::{Attachment, Bytes, File};
 use crate::cli::flags::{self, Format};
 use crate::cli::sending::Sending;
 use crate::cli::settings::Settings;
 use crate::inputs::Progress;
 use crate::lock::LockError;
+use crate::papers::Papers;
 use crate::recipe::Recipe;
 
 /// What stands in the labels of an image that is not as its recipe says.
@@ -29,6 +33,9 @@ const BASE_NAME: &str = "org.opencontainers.image.base.name";
 struct Image {
     graph: Graph,
     documents: SourceImage,
+    /// Where it lies on this machine.
+    place: Option<PathBuf>,
+    papers: Option<Papers>,
 }
 
 /// Pushes, and prints `registry/repository@sha256:…`.
@@ -40,17 +47,24 @@ pub fn run(settings: &Settings, flags: &flags::Push) -> Result<()> {
         scratch: scratch.path(),
         connect: &|reference| Registry::new(&http, reference.clone()),
     };
+    let progress = Progress::new(settings.progress);
     let mut sources = Vec::new();
+    let mut places = Vec::new();
     for image in &flags.image {
         let location = Location::parse(image, Some(&flags.output))?;
         sources.push(ImageSource::open(&location, &access)?);
+        places.push(match location {
+            Location::Local { path, .. } => Some(path),
+            Location::Registry(_) => None,
+        });
     }
-    let images = images(&sources, flags.index)?;
-    for image in &images {
+    let mut images = images(&sources, &places, flags.index)?;
+    for image in &mut images {
         refuse_fallback(&image.documents, flags.allow_fallback)?;
         if flags.locked {
             refuse_another_lock(settings, &image.documents)?;
         }
+        image.papers = papers(image, flags, &progress)?;
     }
     let graph = match images.as_slice() {
         [image] if !flags.index => image.graph.clone(),
@@ -62,7 +76,6 @@ pub fn run(settings: &Settings, flags: &flags::Push) -> Result<()> {
     let names = names(&images, &graph, &tags);
 
     let endpoint = Endpoint::new(&http, &flags.reference)?;
-    let progress = Progress::new(settings.progress);
     let push = Push {
         endpoint: &endpoint,
         repository: flags.reference.repository(),
@@ -72,9 +85,26 @@ pub fn run(settings: &Settings, flags: &flags::Push) -> Result<()> {
         watch: Arc::new(Sending::new(&progress)),
     };
     let failed = || format!("cannot push to {}", flags.reference);
-    let pushed = push.run(&names).with_context(failed)?;
-    summarise(&pushed, &progress);
-    let result = result(&flags.reference, &images, &graph, &names, &pushed);
+    let mut attached = Vec::new();
+    let before = || -> Result<()> {
+        for image in &images {
+            attached.extend(attach(image, &endpoint, &flags.reference, &progress)?);
+        }
+        if let Some(signer) = &flags.sign {
+            for document in &graph.documents {
+                let reference = flags.reference.with_digest(ManifestDigest(document.digest));
+                signer.sign(&reference.to_string())?;
+            }
+        }
+        Ok(())
+    };
+    let wanted = flags.sign.is_some() || images.iter().any(|image| image.papers.is_some());
+    let pushed = push
+        .run_with(&names, wanted.then_some(before))
+        .with_context(failed)?;
+    summarise(&pushed, &attached, &progress);
+    let mut result = result(&flags.reference, &images, &graph, &names, &pushed);
+    result["attached"] = json!(attached);
     let refs = flags.image_refs.as_ref().map(|path| (path, refs(&result)));
     report(settings.format, &result, refs, flags.metadata_file.as_ref())
 }
@@ -133,9 +163,9 @@ fn tags(reference: &Reference, others: &[String]) -> Result<Vec<String>> {
 }
 
 /// The single images of all places.
-fn images(sources: &[ImageSource], index: bool) -> Result<Vec<Image>> {
+fn images(sources: &[ImageSource], places: &[Option<PathBuf>], index: bool) -> Result<Vec<Image>> {
     let mut images: Vec<Image> = Vec::new();
-    for source in sources {
+    for (source, place) in sources.iter().zip(places) {
         let platforms: Vec<Option<Platform>> = if is_index(&source.top().media_type) {
             let several = source.images()?.into_iter();
             several.map(|(_, platform)| Some(platform)).collect()
@@ -145,7 +175,12 @@ fn images(sources: &[ImageSource], index: bool) -> Result<Vec<Image>> {
         for platform in platforms {
             let documents = source.image(platform.as_ref())?;
             let graph = copy::graph(source, &documents.descriptor)?;
-            images.push(Image { graph, documents });
+            images.push(Image {
+                graph,
+                documents,
+                place: place.clone(),
+                papers: None,
+            });
         }
     }
     if images.len() != 1 && !index {
@@ -222,7 +257,75 @@ fn mounts(to: &Reference, named: &[String], images: &[Image]) -> Result<Vec<Stri
     Ok(repositories)
 }
 
-fn summarise(pushed: &Pushed, progress: &Progress) {
+/// The papers beside an image, if they are wanted.
+fn papers(image: &Image, flags: &flags::Push, progress: &Progress) -> Result<Option<Papers>> {
+    if flags.no_attest {
+        return Ok(None);
+    }
+    let digest = ManifestDigest(image.graph.root().digest);
+    let place = image.place.as_deref();
+    let found = place
+        .map(|place| Papers::read(place, digest))
+        .transpose()?
+        .flatten();
+    if found.is_none() {
+        let shown = place.map_or_else(|| digest.to_string(), |place| place.display().to_string());
+        let message = format!("there are no papers beside {shown}");
+        if flags.attest {
+            return Err(CommandError::new(
+                message,
+                "`imgbuild build` writes them beside the layout",
+            )
+            .into());
+        }
+        progress.note(&format!("{message}: none are attached"));
+    }
+    Ok(found)
+}
+
+/// Attaches those of an image's papers that are not there yet; returns them as `registry/repository@sha256:…`.
+fn attach(
+    image: &Image,
+    endpoint: &Endpoint,
+    to: &Reference,
+    progress: &Progress,
+) -> Result<Vec<String>> {
+    let Some(papers) = &image.papers else {
+        return Ok(Vec::new());
+    };
+    let subject = image.graph.root().descriptor();
+    let repository = to.repository();
+    let referrers = Referrers {
+        endpoint,
+        repository,
+        subject: subject.digest,
+    };
+    let failed = || format!("cannot attach the papers of {}", subject.digest);
+    let there = referrers.list(None).with_context(failed)?;
+    let mut attached = Vec::new();
+    for (paper, bytes) in papers.iter() {
+        let file = File {
+            name: format!("{}{}", papers.name(), paper.suffix()),
+            media_type: paper.media_type().to_owned(),
+            bytes: Bytes::Memory(bytes.into()),
+        };
+        let attachment =
+            Attachment::new(paper.media_type(), &subject, vec![file], &BTreeMap::new())?;
+        let digest = attachment.document().digest;
+        if !there.iter().any(|entry| entry.digest == digest) {
+            attachment
+                .put(endpoint, repository, Arc::new(Sending::new(progress)))
+                .with_context(failed)?;
+            attached.push(to.with_digest(ManifestDigest(digest)).to_string());
+        }
+    }
+    Ok(attached)
+}
+
+fn summarise(pushed: &Pushed, attached: &[String], progress: &Progress) {
+    if !attached.is_empty() {
+        progress.note(&format!("{} papers attached", attached.len()));
+    }
     if pushed.moved.is_empty() && pushed.sent == 0 {
         progress.note("nothing to push: the registry has it");
         return;

@@ -6,6 +6,7 @@ use clap::Args;
 use oci::registry::{Platform, Reference};
 
 use super::key_value;
+use crate::cli::signing::Signer;
 
 /// `imgbuild push`.
 #[derive(Debug, Args)]
@@ -31,6 +32,15 @@ pub struct Push {
     /// Fail unless the image was built from the lock that lies beside its recipe today
     #[arg(long)]
     pub locked: bool,
+    /// Fail where the image's papers (SBOMs, provenance) are not beside it; those that are there are attached anyway
+    #[arg(long, overrides_with = "no_attest")]
+    pub attest: bool,
+    /// Do not attach the image's papers
+    #[arg(long)]
+    pub no_attest: bool,
+    /// Sign with this command, as in 'cosign sign --yes {ref}': run for every manifest before a tag moves
+    #[arg(long, value_name = "COMMAND")]
+    pub sign: Option<Signer>,
     /// Write every pushed reference to a file, one per line
     #[arg(long, value_name = "FILE")]
     pub image_refs: Option<PathBuf>,

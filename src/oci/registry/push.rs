@@ -175,6 +175,16 @@ impl Push<'_> {
     /// Brings everything there, then moves each tag to its document of the graph. Without a tag the documents can be
     /// had by their digests.
     pub fn run(&self, tags: &[(String, Digest)]) -> Result<Pushed, PushError> {
+        self.run_with(tags, None::<fn() -> Result<(), PushError>>)
+    }
+
+    /// The same, with something to do between: `before` is called when everything can be had by its digest and no tag has
+    /// moved. When it fails, none does.
+    pub fn run_with<E: From<PushError>>(
+        &self,
+        tags: &[(String, Digest)],
+        before: Option<impl FnOnce() -> Result<(), E>>,
+    ) -> Result<Pushed, E> {
         let stands = |(tag, digest): &(String, Digest)| -> Result<bool, PushError> {
             Ok(self.tagged(tag)? == Some(*digest))
         };
@@ -183,6 +193,7 @@ impl Push<'_> {
         let moving: Vec<&(String, Digest)> = moving.map(|(tag, _)| tag).collect();
         // What a tag leads to is complete: nothing is sent, which also suits tags that may not be moved.
         if moving.is_empty() && !tags.is_empty() {
+            before.map_or(Ok(()), |before| before())?;
             return Ok(Pushed {
                 there: self.graph.blobs.len(),
                 ..Pushed::default()
@@ -190,12 +201,13 @@ impl Push<'_> {
         }
         let mut pushed = self.blobs()?;
         let documents = &self.graph.documents;
-        if documents.len() > 1 || moving.len() != 1 {
+        if documents.len() > 1 || moving.len() != 1 || before.is_some() {
             // What is refused is refused before the first of the tags moves.
             for document in documents {
                 self.put(document, &document.digest.to_string())?;
             }
         }
+        before.map_or(Ok(()), |before| before())?;
         for (tag, digest) in moving {
             let document = documents.iter().find(|document| document.digest == *digest);
             self.put(document.expect("a tag is for one of the documents"), tag)?;
