@@ -96,7 +96,7 @@ impl Base {
         workshop: &Workshop,
     ) -> Result<Self, BuildError> {
         let identity = (
-            "base 1",
+            "base 2",
             inputs.locked(),
             inputs.digests(),
             arch,

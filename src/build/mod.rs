@@ -3,6 +3,7 @@
 mod base;
 mod error;
 mod inputs;
+mod licences;
 mod limits;
 mod packages;
 mod pipeline;

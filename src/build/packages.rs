@@ -1,6 +1,7 @@
 //! Programs of Debian packages that a step runs: LLVM's own compiler and object reader for a JIT, the Rust compiler for
 //! the runtime interface client. Packages come in, one folder goes out; the script `packaged` runs what is in it.
 
+use std::io;
 use std::path::PathBuf;
 
 use oci::Digest;
@@ -50,6 +51,11 @@ impl Packages {
             folder,
             identity: identity.to_string(),
         })
+    }
+
+    /// A file of the packages.
+    pub fn file(&self, place: &str) -> io::Result<Vec<u8>> {
+        fs_err::read(self.folder.join(place))
     }
 
     /// As a tool of a step.

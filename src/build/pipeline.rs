@@ -7,6 +7,7 @@ use oci::{Digest, Entry, ImagePath};
 
 use super::BuildError;
 use super::inputs::Inputs;
+use super::licences::Licences;
 use super::packages::Packages;
 use super::scripts;
 use super::step::{File, Step, View};
@@ -41,9 +42,12 @@ pub fn run(
     workshop: &Workshop,
 ) -> Result<Parts, BuildError> {
     let toolchain = Toolchain::unpack(&inputs.toolchain, arch, glibc, workshop)?;
+    let rust = inputs.rust.iter().chain([&inputs.rust_std]);
+    let rust = Packages::unpack("rust", rust, workshop)?;
+    let licences = Licences::read(&toolchain, &rust, &inputs.rust_std)?;
     let version = inputs.cpython.artifact.version.as_str();
     thread::scope(|scope| {
-        let ric = scope.spawn(|| ric(inputs, arch, workshop));
+        let ric = scope.spawn(|| ric(&rust, arch, workshop));
         let libraries = libraries(&inputs.libraries, &toolchain, workshop)?;
         let cpython = cpython(python, inputs, libraries, &toolchain, workshop)?;
         let install =
@@ -54,7 +58,14 @@ pub fn run(
         let files = scope.spawn(move || runtime_files(cpython, version, workshop));
         let ric = join(ric)?;
         let executable = link(cpython, ric, version, &toolchain, workshop)?;
-        let runtime = runtime(python, executable, join(files)?, version, workshop)?;
+        let runtime = runtime(
+            python,
+            executable,
+            join(files)?,
+            &licences,
+            version,
+            workshop,
+        )?;
         Ok(Parts {
             cpython,
             pip: join(pip)?,
@@ -215,9 +226,7 @@ fn filename(wheel: &Fetched) -> String {
 }
 
 /// Compiles the runtime interface client: one archive for every version and base.
-fn ric(inputs: &Inputs, arch: Arch, workshop: &Workshop) -> Result<Digest, BuildError> {
-    let packages = inputs.rust.iter().chain([&inputs.rust_std]);
-    let rust = Packages::unpack("rust", packages, workshop)?;
+fn ric(rust: &Packages, arch: Arch, workshop: &Workshop) -> Result<Digest, BuildError> {
     let target = format!("{}-unknown-linux-gnu", arch.machine());
     let step = Step {
         title: "runtime interface client".to_owned(),
@@ -291,12 +300,21 @@ fn runtime(
     features: &Python,
     executable: Digest,
     files: Digest,
+    licences: &Licences,
     version: &str,
     workshop: &Workshop,
 ) -> Result<Digest, BuildError> {
     let minor = minor_of(version);
     let free_threading = features.free_threading == FreeThreading::Enabled;
-    let key = ("runtime 2", executable, files, &minor, free_threading);
+    let texts = licences.digest();
+    let key = (
+        "runtime 3",
+        executable,
+        files,
+        &minor,
+        free_threading,
+        texts,
+    );
     let key = Digest::of(&serde_json::to_vec(&key).expect("a key is plain data"));
     workshop.once(&key, "runtime", || {
         let mut tree = workshop.tree(&files)?;
@@ -323,6 +341,10 @@ fn runtime(
             // The name that CPython gives this build, and that its own scripts ask for.
             let name = path(&format!("{python}t"));
             tree.insert(name, Entry::symlink(format!("python{minor}")))?;
+        }
+        for (name, text) in licences.iter() {
+            let place = path(&format!("var/lang/share/licenses/{name}"));
+            tree.insert(place, Entry::file(text.to_vec(), 0o644))?;
         }
         for folder in ["var/task", "opt"] {
             tree.insert(path(folder), Entry::dir(0o755))?;

@@ -166,7 +166,12 @@ const MAX_CERTIFICATE: u64 = 64 << 10;
 
 fn strip_documentation(root: &mut Tree) {
     let documentation = path("usr/share/doc");
-    let wanted = |at: &ImagePath, entry: &Entry| entry.is_dir() || at.file_name() == b"copyright";
+    // Some packages share the folder of another one through a link.
+    let wanted = |at: &ImagePath, entry: &Entry| {
+        let is_folder =
+            at.parent().as_ref() == Some(&documentation) && matches!(entry.kind, Kind::Symlink(_));
+        entry.is_dir() || is_folder || at.file_name() == b"copyright"
+    };
     let unwanted: Vec<ImagePath> = root
         .subtree(&documentation)
         .filter(|(at, entry)| !wanted(at, entry))

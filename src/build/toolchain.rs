@@ -1,5 +1,6 @@
 //! The compiler: zig's wheel, unpacked once per machine.
 
+use std::io;
 use std::path::PathBuf;
 
 use super::BuildError;
@@ -44,6 +45,11 @@ impl Toolchain {
             target,
             glibc: glibc.to_owned(),
         })
+    }
+
+    /// A file of the compiler's wheel.
+    pub fn file(&self, place: &str) -> io::Result<Vec<u8>> {
+        fs_err::read(self.folder.join(place))
     }
 
     /// As a tool of a step.

@@ -157,8 +157,16 @@ fn join(licences: Vec<Licence>, operator: &str) -> Licence {
     let mut refs = BTreeMap::new();
     for licence in licences {
         refs.extend(licence.refs);
-        if seen.insert(licence.expression.clone()) {
-            parts.push(licence.expression);
+        let expression = licence.expression.as_str();
+        // A sum of sums is one sum.
+        let terms: Vec<&str> = match expression.contains(" OR ") {
+            false if operator == "AND" => expression.split(" AND ").collect(),
+            _ => vec![expression],
+        };
+        for term in terms {
+            if seen.insert(term.to_owned()) {
+                parts.push(term.to_owned());
+            }
         }
     }
     if parts.len() > 1 {
@@ -221,6 +229,9 @@ mod tests {
                     Files: *\nLicense: GPL-2+\n\nFiles: a\nLicense: Expat or ISC\n\nLicense: GPL-2+\n text\n";
         let licence = Licence::of_copyright(text).unwrap();
         assert_eq!(licence.expression, "(MIT OR ISC) AND GPL-2.0-or-later");
+        let text = "Format: x\nLicense: ISC and MIT\nLicense: MIT\n";
+        let licence = Licence::of_copyright(text).unwrap();
+        assert_eq!(licence.expression, "ISC AND MIT");
         assert_eq!(
             Licence::of_copyright("It was packaged by\nLicense: GPL-2"),
             None

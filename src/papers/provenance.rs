@@ -28,8 +28,6 @@ pub struct Provenance<'a> {
     pub lock: &'a Lock,
     /// The inputs, each with the place that gave it.
     pub inputs: &'a Inputs,
-    /// The release of the Rust compiler.
-    pub rust: &'a str,
     /// Every step, run or found.
     pub steps: &'a [StepRecord],
     /// The machine.
@@ -78,7 +76,10 @@ pub fn document(
         BaseInputs::System { fetched, .. } => std::slice::from_ref(&**fetched),
         BaseInputs::Packages { packages, .. } => packages.as_slice(),
     };
-    let compilers = std::iter::once(&inputs.toolchain).chain(&inputs.llvm);
+    let compilers = [&inputs.toolchain, &inputs.rust_std]
+        .into_iter()
+        .chain(&inputs.rust)
+        .chain(&inputs.llvm);
     let sources = std::iter::once(&inputs.cpython).chain(&inputs.libraries);
     let wheels = inputs.installers.iter().chain(&inputs.sdk);
     let dependencies = compilers
@@ -108,7 +109,10 @@ pub fn document(
                     "compat": lock.compat,
                     "lock": {"digest": sha256(&lock.digest())},
                     "glibc": lock.base.glibc,
-                    "compilers": {"zig": inputs.toolchain.artifact.version, "rust": provenance.rust},
+                    "compilers": {
+                        "zig": inputs.toolchain.artifact.version,
+                        "rust": inputs.rust_std.artifact.version,
+                    },
                     "host": host.0.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
                     "fallbacks": subject.fallbacks,
                     "steps": steps.collect::<Vec<_>>(),
@@ -129,7 +133,7 @@ fn dependency(fetched: &Fetched) -> Value {
     let (from, uri) = match &fetched.place {
         Some(Place::Origin(origin)) => (origin.to_string(), uri(origin)),
         Some(Place::Mirror(file)) => (format!("{file} of a mirror folder"), None),
-        None => ("the cache, which does not know".to_owned(), None),
+        None => ("not recorded: it was in the cache already".to_owned(), None),
     };
     let mut dependency = json!({
         "name": fetched.name,
