@@ -64,14 +64,6 @@ pub enum BuildError {
     /// The machine that this program runs on.
     #[error(transparent)]
     Arch(#[from] UnknownArch),
-    /// Another machine type than this one.
-    #[error("{wanted} cannot be built on {host}")]
-    Cross {
-        /// The image's.
-        wanted: crate::arch::Arch,
-        /// This machine's.
-        host: crate::arch::Arch,
-    },
     /// A stored output is gone while it is needed.
     #[error("{0} vanished from the store")]
     Vanished(Digest),
@@ -125,7 +117,6 @@ impl BuildError {
             ),
             Self::NoBase { second, .. } => second.hint(),
             Self::NotLocked { .. } => Some("run `imgbuild lock` again".to_owned()),
-            Self::Cross { host, .. } => Some(format!("leave out --arch, or give --arch {host}")),
             Self::Library(_) => Some("run `imgbuild lock` again".to_owned()),
             Self::Vanished(_) => Some("run the same command again".to_owned()),
             Self::Base(fault) => Some(fault.hint()),

@@ -19,6 +19,8 @@ pub struct Inputs {
     pub rust: Vec<Fetched>,
     /// Rust's standard library for the image's machine.
     pub rust_std: Fetched,
+    /// The C library that another machine's interpreter is asked with, when the image is for another machine.
+    pub foreign_libc: Option<Fetched>,
     /// LLVM's packages, for an interpreter with a JIT.
     pub llvm: Vec<Fetched>,
     /// The interpreter's source.
@@ -85,6 +87,10 @@ impl Inputs {
         let rust_std = rust_std.ok_or_else(|| not_locked("Rust library", arch))?;
         let rust = lock.rust.get(&host);
         let rust = rust.ok_or_else(|| not_locked("Rust compiler", host))?;
+        // Debian's, which serves programs of every earlier one; the compiler that runs there comes with it.
+        let foreign_libc = lock.rust.get(&arch).filter(|_| arch != host);
+        let mut foreign_libc = foreign_libc.into_iter().flatten();
+        let foreign_libc = foreign_libc.find(|input| input.name == "libc6");
         let mut wanted = vec![compiler.clone(), lock.cpython.clone(), rust_std.clone()];
         let llvm = match python.jit {
             Jit::Disabled => &[],
@@ -93,6 +99,7 @@ impl Inputs {
         if python.jit != Jit::Disabled && llvm.is_empty() {
             return Err(not_locked("LLVM for the JIT", host));
         }
+        wanted.extend(foreign_libc.cloned());
         wanted.extend(rust.iter().chain(llvm).chain(&lock.libraries).cloned());
         wanted.extend(lock.installers.iter().chain(&lock.sdk).cloned());
         let (files, base) = std::thread::scope(|scope| {
@@ -104,6 +111,7 @@ impl Inputs {
             base.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let mut next = || files.next().expect("one file per input");
         let (toolchain, cpython, rust_std) = (next(), next(), next());
+        let foreign_libc = foreign_libc.map(|_| next());
         let mut many =
             |inputs: &[Input]| -> Vec<Fetched> { inputs.iter().map(|_| next()).collect() };
         let rust = many(rust);
@@ -113,6 +121,7 @@ impl Inputs {
         let sdk = many(&lock.sdk);
         let all = [&toolchain, &cpython, &rust_std]
             .into_iter()
+            .chain(&foreign_libc)
             .chain(rust.iter().chain(&llvm).chain(&libraries))
             .chain(installers.iter().chain(&sdk));
         let mut fallbacks: Vec<Fallback> = wanted
@@ -130,6 +139,7 @@ impl Inputs {
             toolchain,
             rust,
             rust_std,
+            foreign_libc,
             llvm,
             cpython,
             libraries,

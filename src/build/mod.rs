@@ -1,6 +1,7 @@
 //! Inputs → Tree: the steps of a build. Knows recipes and nothing of image formats.
 
 mod base;
+mod emulator;
 mod error;
 mod inputs;
 mod licences;
@@ -15,6 +16,7 @@ mod toolchain;
 mod workshop;
 
 pub use base::{Base, BaseFault};
+pub use emulator::{Emulator, NoEmulator};
 pub use error::BuildError;
 pub use inputs::{BaseInputs, Fallback, Inputs};
 pub use limits::{Exceeded, StepLimits};

@@ -6,6 +6,7 @@ use std::thread;
 use oci::{Digest, Entry, ImagePath};
 
 use super::BuildError;
+use super::emulator::Emulator;
 use super::inputs::Inputs;
 use super::licences::Licences;
 use super::packages::Packages;
@@ -33,31 +34,34 @@ pub struct Parts {
     pub runtime: Digest,
 }
 
-/// Runs every step that has not been run before, independent ones side by side.
+/// Runs every step that has not been run before, independent ones side by side: for the machine `arch`, on `host`.
 pub fn run(
     python: &Python,
     inputs: &Inputs,
-    arch: Arch,
+    [arch, host]: [Arch; 2],
     glibc: &str,
+    emulator: Option<&Emulator>,
     workshop: &Workshop,
 ) -> Result<Parts, BuildError> {
-    let toolchain = Toolchain::unpack(&inputs.toolchain, arch, glibc, workshop)?;
+    let toolchain = &Toolchain::unpack(&inputs.toolchain, arch, host, glibc, workshop)?;
     let rust = inputs.rust.iter().chain([&inputs.rust_std]);
-    let rust = Packages::unpack("rust", rust, workshop)?;
-    let licences = Licences::read(&toolchain, &rust, &inputs.rust_std)?;
+    let rust = &Packages::unpack("rust", rust, workshop)?;
+    let licences = Licences::read(toolchain, rust, &inputs.rust_std)?;
     let version = inputs.cpython.artifact.version.as_str();
     thread::scope(|scope| {
-        let ric = scope.spawn(|| ric(&rust, arch, workshop));
-        let libraries = libraries(&inputs.libraries, &toolchain, workshop)?;
-        let cpython = cpython(python, inputs, libraries, &toolchain, workshop)?;
+        let ric = scope.spawn(|| ric(rust, toolchain, workshop));
+        let (cpython, runner) = interpreters(python, inputs, toolchain, workshop)?;
+        let check =
+            scope.spawn(move || check(python, inputs, cpython, toolchain, emulator, workshop));
         let install =
-            move |title, files, folder| wheels(title, files, folder, cpython, version, workshop);
+            move |title, files, folder| wheels(title, files, folder, runner, version, workshop);
         let pip = scope.spawn(move || install("pip", &inputs.installers, None));
         let folder = python.series().sdk_in_runtime.then_some("/var/runtime");
         let sdk = scope.spawn(move || install("sdk", &inputs.sdk, folder));
-        let files = scope.spawn(move || runtime_files(cpython, version, workshop));
+        let files = scope.spawn(move || runtime_files(runner, version, workshop));
         let ric = join(ric)?;
-        let executable = link(cpython, ric, version, &toolchain, workshop)?;
+        join(check)?;
+        let executable = link(cpython, ric, version, toolchain, workshop)?;
         let runtime = runtime(
             python,
             executable,
@@ -125,7 +129,7 @@ fn library<'a>(
         Vec::new()
     };
     let step = Step {
-        title: format!("{} {version}", source.name),
+        title: toolchain.title(&format!("{} {version}", source.name)),
         script: scripts::library(&source.name)?,
         source: Some(source),
         dependencies,
@@ -136,36 +140,64 @@ fn library<'a>(
     Ok((&source.name, step.output(workshop)?))
 }
 
-/// The interpreter. One with a JIT is made by one of the same version without, which runs the scripts that make its code.
+/// The image's interpreter, and one whose bytecode is the same and that runs on this machine. One with a JIT or for another
+/// machine is made by one of the same version for this machine and without: that runs the scripts of CPython's build.
+fn interpreters(
+    python: &Python,
+    inputs: &Inputs,
+    toolchain: &Toolchain,
+    workshop: &Workshop,
+) -> Result<(Digest, Digest), BuildError> {
+    let libraries = |toolchain: &Toolchain| libraries(&inputs.libraries, toolchain, workshop);
+    if python.jit == Jit::Disabled && !toolchain.is_cross() {
+        let built = cpython(
+            python,
+            inputs,
+            libraries(toolchain)?,
+            None,
+            toolchain,
+            workshop,
+        )?;
+        return Ok((built, built));
+    }
+    let plain = Python {
+        jit: Jit::Disabled,
+        ..python.clone()
+    };
+    thread::scope(|scope| {
+        let native = toolchain.native();
+        let others = scope.spawn(|| libraries(toolchain));
+        let runner = cpython(&plain, inputs, libraries(&native)?, None, &native, workshop)?;
+        let others = join(others)?;
+        let built = cpython(python, inputs, others, Some(runner), toolchain, workshop)?;
+        Ok((built, runner))
+    })
+}
+
+/// The interpreter; `runner` runs the scripts of its build where it cannot do so itself.
 fn cpython(
     python: &Python,
     inputs: &Inputs,
     libraries: Vec<Digest>,
+    runner: Option<Digest>,
     toolchain: &Toolchain,
     workshop: &Workshop,
 ) -> Result<Digest, BuildError> {
     let source = &inputs.cpython;
     let version = &source.artifact.version;
     let series = python.series();
-    let mut views = Vec::new();
-    let mut llvm = None;
-    if python.jit != Jit::Disabled {
-        let plain = Python {
-            jit: Jit::Disabled,
-            ..python.clone()
-        };
-        let plain = cpython(&plain, inputs, libraries.clone(), toolchain, workshop)?;
-        views = interpreter(plain);
-        llvm = Some(Packages::unpack("llvm", &inputs.llvm, workshop)?);
-    }
+    let llvm = match python.jit {
+        Jit::Disabled => None,
+        _ => Some(Packages::unpack("llvm", &inputs.llvm, workshop)?),
+    };
     let mut environment = environment(version, toolchain);
+    environment.insert("BUILD", triple(toolchain.host));
     environment.insert("JIT", python.jit.to_string());
     environment.insert("FREE_THREADING", python.free_threading.to_string());
     environment.insert("CONFIGURE", series.configure.join(" "));
-    environment.insert("MODULES", series.all_modules().join(" "));
     let setup = (!series.modules_of_configure).then(|| File::Text(scripts::static_setup()));
     let step = Step {
-        title: format!("cpython {version}{}", python.variant()),
+        title: toolchain.title(&format!("cpython {version}{}", python.variant())),
         script: "cpython.sh",
         source: Some(source),
         files: setup
@@ -173,7 +205,7 @@ fn cpython(
             .into_iter()
             .collect(),
         dependencies: libraries,
-        views,
+        views: runner.map(interpreter).unwrap_or_default(),
         tools: [toolchain.tool()]
             .into_iter()
             .chain(llvm.as_ref().map(Packages::tool))
@@ -183,12 +215,54 @@ fn cpython(
     step.output(workshop)
 }
 
-/// Installs wheels with the image's own interpreter, into a folder of their own or into site-packages.
+/// Asks the built interpreter whether it is what the recipe says; another machine's through an emulator. Without one nobody
+/// asks, and the image is the same.
+fn check(
+    python: &Python,
+    inputs: &Inputs,
+    cpython: Digest,
+    toolchain: &Toolchain,
+    emulator: Option<&Emulator>,
+    workshop: &Workshop,
+) -> Result<(), BuildError> {
+    let version = &inputs.cpython.artifact.version;
+    let title = toolchain.title(&format!("checks of cpython {version}{}", python.variant()));
+    let mut tools = Vec::new();
+    let mut command = String::new();
+    let library;
+    if toolchain.is_cross() {
+        let Some(emulator) = emulator else {
+            return Ok(());
+        };
+        library = Packages::unpack("libc", &inputs.foreign_libc, workshop)?;
+        tools = vec![emulator.tool(), library.tool()];
+        command = "/imgbuild/emulator -L /imgbuild/libc".to_owned();
+    }
+    let step = Step {
+        title,
+        script: "check.sh",
+        files: [("check.py".to_owned(), File::Text(scripts::check()))].into(),
+        views: interpreter(cpython),
+        tools,
+        environment: BTreeMap::from([
+            ("PREFIX", PREFIX.to_owned()),
+            ("VERSION", version.clone()),
+            ("EMULATOR", command),
+            ("JIT", python.jit.to_string()),
+            ("FREE_THREADING", python.free_threading.to_string()),
+            ("MODULES", python.series().all_modules().join(" ")),
+        ]),
+        ..Step::default()
+    };
+    step.output(workshop).map(drop)
+}
+
+/// Installs wheels with an interpreter whose bytecode is the image's, into a folder of their own or into site-packages.
 fn wheels(
     title: &str,
     wheels: &[Fetched],
     folder: Option<&str>,
-    cpython: Digest,
+    runner: Digest,
     version: &str,
     workshop: &Workshop,
 ) -> Result<Digest, BuildError> {
@@ -204,7 +278,7 @@ fn wheels(
             .iter()
             .map(|wheel| (filename(wheel), File::Input(wheel)))
             .collect(),
-        views: interpreter(cpython),
+        views: interpreter(runner),
         environment,
         ..Step::default()
     };
@@ -226,10 +300,14 @@ fn filename(wheel: &Fetched) -> String {
 }
 
 /// Compiles the runtime interface client: one archive for every version and base.
-fn ric(rust: &Packages, arch: Arch, workshop: &Workshop) -> Result<Digest, BuildError> {
-    let target = format!("{}-unknown-linux-gnu", arch.machine());
+fn ric(
+    rust: &Packages,
+    toolchain: &Toolchain,
+    workshop: &Workshop,
+) -> Result<Digest, BuildError> {
+    let target = format!("{}-unknown-linux-gnu", toolchain.arch.machine());
     let step = Step {
-        title: "runtime interface client".to_owned(),
+        title: toolchain.title("runtime interface client"),
         script: "ric.sh",
         files: scripts::ric_source()
             .into_iter()
@@ -251,7 +329,7 @@ fn link(
     workshop: &Workshop,
 ) -> Result<Digest, BuildError> {
     let step = Step {
-        title: format!("executable of cpython {version}"),
+        title: toolchain.title(&format!("executable of cpython {version}")),
         script: "link.sh",
         views: vec![
             View {
@@ -272,12 +350,8 @@ fn link(
     step.output(workshop)
 }
 
-/// The runtime's Python files, with bytecode by the image's own interpreter.
-fn runtime_files(
-    cpython: Digest,
-    version: &str,
-    workshop: &Workshop,
-) -> Result<Digest, BuildError> {
+/// The runtime's Python files, with bytecode.
+fn runtime_files(runner: Digest, version: &str, workshop: &Workshop) -> Result<Digest, BuildError> {
     let step = Step {
         title: format!("runtime files for cpython {version}"),
         script: "runtime.sh",
@@ -285,7 +359,7 @@ fn runtime_files(
             .into_iter()
             .map(|(name, text)| (name, File::Text(text)))
             .collect(),
-        views: interpreter(cpython),
+        views: interpreter(runner),
         environment: BTreeMap::from([
             ("PREFIX", PREFIX.to_owned()),
             ("VERSION", version.to_owned()),
@@ -374,9 +448,14 @@ fn environment(version: &str, toolchain: &Toolchain) -> BTreeMap<&'static str, S
     BTreeMap::from([
         ("VERSION", version.to_owned()),
         ("PREFIX", PREFIX.to_owned()),
-        ("TARGET", toolchain.target.clone()),
+        ("TARGET", triple(toolchain.arch)),
         ("GLIBC", toolchain.glibc.clone()),
     ])
+}
+
+/// A machine as configure scripts name it: `x86_64-linux-gnu`.
+fn triple(arch: Arch) -> String {
+    format!("{}-linux-gnu", arch.machine())
 }
 
 fn path(text: &str) -> ImagePath {

@@ -38,6 +38,11 @@ pub fn static_setup() -> &'static str {
         .expect("the list lies beside the scripts")
 }
 
+/// The questions to a built interpreter.
+pub fn check() -> &'static str {
+    std::str::from_utf8(text("check.py")).expect("the questions are text")
+}
+
 /// What names a script's text.
 pub fn digest(name: &str) -> Digest {
     Digest::of(text(name))

@@ -10,11 +10,14 @@ use crate::arch::Arch;
 use crate::inputs::{Fetched, unpack};
 
 /// The compiler and the target it compiles for.
+#[derive(Clone)]
 pub struct Toolchain {
     folder: PathBuf,
     identity: String,
-    /// `x86_64-linux-gnu`.
-    pub target: String,
+    /// The machine it compiles for.
+    pub arch: Arch,
+    /// The machine it runs on.
+    pub host: Arch,
     /// The newest glibc whose symbols may be used.
     pub glibc: String,
 }
@@ -24,6 +27,7 @@ impl Toolchain {
     pub fn unpack(
         wheel: &Fetched,
         arch: Arch,
+        host: Arch,
         glibc: &str,
         workshop: &Workshop,
     ) -> Result<Self, BuildError> {
@@ -38,11 +42,11 @@ impl Toolchain {
                         .note(&format!("unpacking zig {}", wheel.artifact.version));
                     unpack(&wheel.path, Some("ziglang"), folder).map_err(BuildError::from)
                 })?;
-        let target = format!("{}-linux-gnu", arch.machine());
         Ok(Self {
             folder,
             identity: sha256.to_string(),
-            target,
+            arch,
+            host,
             glibc: glibc.to_owned(),
         })
     }
@@ -50,6 +54,28 @@ impl Toolchain {
     /// A file of the compiler's wheel.
     pub fn file(&self, place: &str) -> io::Result<Vec<u8>> {
         fs_err::read(self.folder.join(place))
+    }
+
+    /// The same compiler for this machine.
+    pub fn native(&self) -> Self {
+        Self {
+            arch: self.host,
+            ..self.clone()
+        }
+    }
+
+    /// Whether what it compiles does not run here.
+    pub fn is_cross(&self) -> bool {
+        self.arch != self.host
+    }
+
+    /// A step's title: says the machine when it is another one.
+    pub fn title(&self, title: &str) -> String {
+        if self.is_cross() {
+            format!("{title} for {}", self.arch)
+        } else {
+            title.to_owned()
+        }
     }
 
     /// As a tool of a step.

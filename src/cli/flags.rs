@@ -100,12 +100,12 @@ pub struct Build {
     /// Replace one key of the recipe, as in python.version=3.13.15
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub set: Vec<(String, String)>,
-    /// The folder that receives the OCI layout `RECIPE`
+    /// The folder that receives the OCI layout `RECIPE`, or `RECIPE-ARCH` for another machine type than this one's
     #[arg(long, short, value_name = "DIR", default_value = "dist")]
     pub output: PathBuf,
-    /// The machine type of the image: amd64 or arm64 [default: this machine's]
-    #[arg(long, value_parser = clap::value_parser!(Arch))]
-    pub arch: Option<Arch>,
+    /// The machine type of the image: amd64, arm64, or both with a comma between [default: this machine's]
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(Arch))]
+    pub arch: Vec<Arch>,
     /// Write a file for `docker load`, too
     #[arg(long, value_name = "FILE")]
     pub tarball: Option<PathBuf>,

@@ -6,10 +6,15 @@ set -eu
 out=/imgbuild/out
 mkdir -p $out/include $out/licenses
 cp COPYING.0BSD $out/licenses/xz 2>/dev/null || cp COPYING $out/licenses/xz
+case $TARGET in
+x86_64-*) hardware='IMMINTRIN_H USABLE_CLMUL' ;;
+aarch64-*) hardware='ARM64_CRC32 GETAUXVAL HWCAP_CRC32' ;;
+*) hardware= ;;
+esac
 # The answers of upstream's configure on 64-bit Linux with clang, everything enabled.
 {
     for name in ENCODERS DECODERS LZIP_DECODER CHECK_CRC32 CHECK_CRC64 CHECK_SHA256 MF_HC3 MF_HC4 MF_BT2 MF_BT3 MF_BT4 \
-        STDBOOL_H STDINT_H INTTYPES_H STRING_H BYTESWAP_H BSWAP_16 BSWAP_32 BSWAP_64 IMMINTRIN_H USABLE_CLMUL \
+        STDBOOL_H STDINT_H INTTYPES_H STRING_H BYTESWAP_H BSWAP_16 BSWAP_32 BSWAP_64 $hardware \
         __BUILTIN_BSWAPXX __BUILTIN_ASSUME_ALIGNED FUNC_ATTRIBUTE_CONSTRUCTOR VISIBILITY CLOCK_GETTIME CLOCK_MONOTONIC \
         PTHREAD_CONDATTR_SETCLOCK; do
         echo "#define HAVE_$name 1"

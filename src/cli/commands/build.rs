@@ -17,17 +17,13 @@ use crate::inputs::{FetchOptions, Fetcher, Progress};
 use crate::papers::{self, HostFacts, Papers, Provenance, Subject};
 use crate::recipe::Recipe;
 
-/// Builds, and prints `dist/python3.13@sha256:…`.
+/// Builds, and prints `dist/python3.13@sha256:…`, a line for each machine type.
 pub fn run(settings: &Settings, flags: &flags::Build) -> Result<()> {
-    let started = Instant::now();
     let text = settings.library.recipe(&flags.recipe)?;
     let recipe = Recipe::parse(&text.path, &text.text, &flags.set)?;
     let lock = lock::read(settings, &text, &recipe)?;
     let host = Arch::host()?;
-    let arch = flags.arch.unwrap_or(host);
-    if arch != host {
-        return Err(BuildError::Cross { wanted: arch, host }.into());
-    }
+    let archs = machines(flags, host)?;
     let progress = Progress::new(settings.progress);
     warn_about_lifecycle(&recipe, &progress);
     writable(&flags.output)?;
@@ -43,74 +39,135 @@ pub fn run(settings: &Settings, flags: &flags::Build) -> Result<()> {
         network: settings.network()?,
         ..FetchOptions::default()
     };
-    let fetcher = Fetcher::new(&store, options);
-    let inputs = Inputs::fetch(
-        &recipe.python,
-        &lock,
-        arch,
-        host,
-        &fetcher,
-        !flags.no_fallback,
-    )?;
-    warn_about_fallbacks(&inputs, &progress);
-    let fetched = started.elapsed();
-
-    let workshop = Workshop::new(
-        &store,
-        flags.jobs.map_or(settings.cores, |jobs| jobs as usize),
-    )
-    .with_limits(flags.step_limits.unwrap_or_default());
-    let epoch = settings.epoch.unwrap_or(oci::Epoch::new(lock.epoch)?);
-    // First, so that a wrong base is found before anything is compiled for it.
-    let base = Base::make(&inputs.base, arch, epoch, &workshop)?;
-    let parts = build::run(&recipe.python, &inputs, arch, &lock.base.glibc, &workshop)?;
-    let python = inputs.cpython.artifact.version.as_str();
-    let fallbacks = &inputs.fallbacks;
-    let contents = Contents {
+    let order = Order {
+        settings,
+        flags,
+        text: &text.text,
         recipe: &recipe,
         lock: &lock,
-        python,
-        arch,
-        epoch,
-        base: &base,
-        parts: &parts,
-        fallbacks,
+        host,
+        fetcher: &Fetcher::new(&store, options),
+        store: &store,
+        progress: &progress,
     };
-    let image = contents.assemble(&workshop)?;
-
-    let dir = flags.output.join(contents.name());
-    let there = Layout::open(&dir).and_then(|layout| layout.holds(&image, &contents.tag()));
-    let unchanged = matches!(there, Ok(true));
-    if !unchanged {
-        Layout::write(&dir, &image, &contents.tag())
-            .with_context(|| format!("cannot write {}", dir.display()))?;
-        let report = check(&dir)?;
-        if !report.is_accepted() {
-            bail!("the finished image breaks a rule:\n{}", table(&report));
-        }
+    let mut said = Vec::new();
+    let results: Vec<String> = archs
+        .iter()
+        .map(|arch| order.build(*arch, &mut said))
+        .collect::<Result<_>>()?;
+    for result in results {
+        println!("{result}");
     }
-    let papers = papers(
-        &contents, &image, &inputs, &text.text, &flags.set, &workshop,
-    )?;
-    papers
-        .write(&dir)
-        .with_context(|| format!("cannot write beside {}", dir.display()))?;
-    if let Some(tarball) = &flags.tarball {
-        oci::tarball::write_tarball(
-            tarball,
-            &image,
-            &format!("{}:{}", contents.name(), contents.tag()),
-        )?;
-    }
-    summarise(
-        &workshop,
-        &image,
-        unchanged,
-        [fetched, started.elapsed()],
-        &progress,
-    );
-    print_result(settings.format, &dir, image.manifest_digest(), &contents);
     Ok(())
+}
+
+/// The machine types to build for, each once; the other one first, which makes this machine's interpreter on its way.
+fn machines(flags: &flags::Build, host: Arch) -> Result<Vec<Arch>> {
+    let mut archs = flags.arch.clone();
+    if archs.is_empty() {
+        archs.push(host);
+    }
+    archs.sort_by_key(|arch| (*arch == host, *arch));
+    archs.dedup();
+    if flags.tarball.is_some() && archs.len() > 1 {
+        let message = "a tarball for `docker load` holds one image";
+        let hint = "give --arch one machine type with --tarball";
+        return Err(CommandError::new(message, hint).into());
+    }
+    Ok(archs)
+}
+
+/// What is the same for every machine type.
+struct Order<'a> {
+    settings: &'a Settings,
+    flags: &'a flags::Build,
+    text: &'a str,
+    recipe: &'a Recipe,
+    lock: &'a Lock,
+    host: Arch,
+    fetcher: &'a Fetcher<'a>,
+    store: &'a Store,
+    progress: &'a Progress,
+}
+
+impl Order<'_> {
+    /// Builds, checks and writes one image; returns the line for stdout. `said`: the fallbacks that were named before.
+    fn build(&self, arch: Arch, said: &mut Vec<Fallback>) -> Result<String> {
+        let started = Instant::now();
+        let (flags, recipe, lock, progress) = (self.flags, self.recipe, self.lock, self.progress);
+        let (host, fallbacks) = (self.host, !flags.no_fallback);
+        let inputs = Inputs::fetch(&recipe.python, lock, arch, host, self.fetcher, fallbacks)?;
+        if *said != inputs.fallbacks {
+            warn_about_fallbacks(&inputs, progress);
+            said.clone_from(&inputs.fallbacks);
+        }
+        let fetched = started.elapsed();
+
+        let workshop = Workshop::new(
+            self.store,
+            flags.jobs.map_or(self.settings.cores, |jobs| jobs as usize),
+        )
+        .with_limits(flags.step_limits.unwrap_or_default());
+        let epoch = self.settings.epoch.unwrap_or(oci::Epoch::new(lock.epoch)?);
+        // First, so that a wrong base is found before anything is compiled for it.
+        let base = Base::make(&inputs.base, arch, epoch, &workshop)?;
+        let qemu = self.qemu(arch);
+        let (machines, glibc) = ([arch, host], &lock.base.glibc);
+        let parts = build::run(&recipe.python, &inputs, machines, glibc, qemu.as_ref(), &workshop)?;
+        let contents = Contents {
+            recipe,
+            lock,
+            python: &inputs.cpython.artifact.version,
+            arch,
+            epoch,
+            base: &base,
+            parts: &parts,
+            fallbacks: &inputs.fallbacks,
+        };
+        let image = contents.assemble(&workshop)?;
+
+        let mut name = contents.name();
+        if arch != host {
+            name = format!("{name}-{arch}");
+        }
+        let dir = flags.output.join(&name);
+        let there = Layout::open(&dir).and_then(|layout| layout.holds(&image, &contents.tag()));
+        let unchanged = matches!(there, Ok(true));
+        if !unchanged {
+            Layout::write(&dir, &image, &contents.tag())
+                .with_context(|| format!("cannot write {}", dir.display()))?;
+            let report = check(&dir)?;
+            if !report.is_accepted() {
+                bail!("the finished image breaks a rule:\n{}", table(&report));
+            }
+        }
+        let papers = papers(&contents, &image, &inputs, self.text, &flags.set, &workshop)?;
+        papers
+            .write(&dir)
+            .with_context(|| format!("cannot write beside {}", dir.display()))?;
+        if let Some(tarball) = &flags.tarball {
+            let name = format!("{name}:{}", contents.tag());
+            oci::tarball::write_tarball(tarball, &image, &name)?;
+        }
+        let times = [fetched, started.elapsed()];
+        summarise(&workshop, &image, unchanged, times, progress);
+        Ok(result(self.settings.format, &dir, image.manifest_digest(), &contents))
+    }
+
+    /// What runs the other machine's programs; without it, nobody asks what was built for that machine.
+    fn qemu(&self, arch: Arch) -> Option<Qemu> {
+        if arch == self.host {
+            return None;
+        }
+        let found = Qemu::find(arch, &Settings::path());
+        let not_asked = |missing: NoQemu| {
+            self.progress.warn(&format!(
+                "the {arch} interpreter is not asked whether it is what the recipe says: {missing}; {}",
+                missing.hint()
+            ));
+        };
+        found.map_err(not_asked).ok()
+    }
 }
 
 /// What the image consists of, and how it came to be.
@@ -210,20 +267,22 @@ fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
-fn print_result(format: Format, dir: &Path, digest: ManifestDigest, contents: &Contents) {
+/// `dist/python3.13@sha256:…`, or the same for machines.
+fn result(format: Format, dir: &Path, digest: ManifestDigest, contents: &Contents) -> String {
     match format {
-        Format::Text => println!("{}@{digest}", dir.display()),
+        Format::Text => format!("{}@{digest}", dir.display()),
         Format::Json => {
             let fallbacks: Vec<String> =
                 contents.fallbacks.iter().map(ToString::to_string).collect();
-            let result = serde_json::json!({
+            serde_json::json!({
                 "layout": dir,
                 "digest": digest.to_string(),
                 "tag": contents.tag(),
+                "arch": contents.arch.name(),
                 "python": contents.python,
                 "fallbacks": fallbacks,
-            });
-            println!("{result}");
+            })
+            .to_string()
         }
     }
 }
