@@ -6,10 +6,10 @@ use std::thread;
 use oci::{Digest, Entry, ImagePath};
 
 use super::BuildError;
-use super::emulator::Emulator;
 use super::inputs::Inputs;
 use super::licences::Licences;
 use super::packages::Packages;
+use super::qemu::Qemu;
 use super::scripts;
 use super::step::{File, Step, View};
 use super::toolchain::Toolchain;
@@ -40,7 +40,7 @@ pub fn run(
     inputs: &Inputs,
     [arch, host]: [Arch; 2],
     glibc: &str,
-    emulator: Option<&Emulator>,
+    qemu: Option<&Qemu>,
     workshop: &Workshop,
 ) -> Result<Parts, BuildError> {
     let toolchain = &Toolchain::unpack(&inputs.toolchain, arch, host, glibc, workshop)?;
@@ -51,8 +51,7 @@ pub fn run(
     thread::scope(|scope| {
         let ric = scope.spawn(|| ric(rust, toolchain, workshop));
         let (cpython, runner) = interpreters(python, inputs, toolchain, workshop)?;
-        let check =
-            scope.spawn(move || check(python, inputs, cpython, toolchain, emulator, workshop));
+        let check = scope.spawn(move || check(python, inputs, cpython, toolchain, qemu, workshop));
         let install =
             move |title, files, folder| wheels(title, files, folder, runner, version, workshop);
         let pip = scope.spawn(move || install("pip", &inputs.installers, None));
@@ -222,7 +221,7 @@ fn check(
     inputs: &Inputs,
     cpython: Digest,
     toolchain: &Toolchain,
-    emulator: Option<&Emulator>,
+    qemu: Option<&Qemu>,
     workshop: &Workshop,
 ) -> Result<(), BuildError> {
     let version = &inputs.cpython.artifact.version;
@@ -231,12 +230,12 @@ fn check(
     let mut command = String::new();
     let library;
     if toolchain.is_cross() {
-        let Some(emulator) = emulator else {
+        let Some(qemu) = qemu else {
             return Ok(());
         };
         library = Packages::unpack("libc", &inputs.foreign_libc, workshop)?;
-        tools = vec![emulator.tool(), library.tool()];
-        command = "/imgbuild/emulator -L /imgbuild/libc".to_owned();
+        tools = vec![qemu.tool(), library.tool()];
+        command = "/imgbuild/qemu -L /imgbuild/libc".to_owned();
     }
     let step = Step {
         title,

@@ -8,7 +8,7 @@ use oci::diff::DiffError;
 use oci::registry::{HttpError, PullError, PushError, ReferrersError, without_login};
 use oci::source::{InvalidLocation, SourceError};
 
-use crate::build::BuildError;
+use crate::build::{BuildError, NoQemu};
 use crate::cli::commands::CommandError;
 use crate::cli::settings::SettingsError;
 use crate::cli::signing::SignError;
@@ -74,6 +74,7 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| of(error, |e: &LockError| Some(e.hint())))
         .or_else(|| of(error, |e: &SettingsError| Some(e.hint().to_owned())))
         .or_else(|| of(error, |e: &BuildError| e.hint()))
+        .or_else(|| of(error, |e: &NoQemu| Some(e.hint())))
         .or_else(|| of(error, |e: &FetchError| e.hint()))
         .or_else(|| of(error, |e: &UpdateError| e.hint()))
         .or_else(|| of(error, |e: &ResolveError| e.hint()))

@@ -2,6 +2,7 @@
 //!
 //! | module | what it shows |
 //! | --- | --- |
+//! | `arm64` | the image for the other machine type, built here, run through QEMU, pushed in one index |
 //! | `cli` | bad input: one error, a hint, exit code 1 |
 //! | `credentials` | logins, CAs and proxies as users have them, and that none of it shows |
 //! | `cpython` | CPython's own tests, inside the image |
@@ -15,6 +16,7 @@
 //! | `steps` | what is built again and what is not; failed, interrupted and simultaneous builds |
 //! | `verify` | images of other tools, broken and whole, in every place where an image can be |
 
+mod arm64;
 mod base;
 mod cli;
 mod cpython;

@@ -9,11 +9,12 @@ use oci::{Image, Layout, ManifestDigest};
 use super::verify::{check, table};
 use super::{CommandError, lock};
 use crate::arch::Arch;
-use crate::build::{self, Base, BuildError, Inputs, Workshop};
+use crate::build::{self, Base, Fallback, Inputs, NoQemu, Qemu, Workshop};
 use crate::cli::flags::{self, Format};
 use crate::cli::settings::Settings;
 use crate::image::Contents;
-use crate::inputs::{FetchOptions, Fetcher, Progress};
+use crate::inputs::{FetchOptions, Fetcher, Progress, Store};
+use crate::lock::Lock;
 use crate::papers::{self, HostFacts, Papers, Provenance, Subject};
 use crate::recipe::Recipe;
 

@@ -8,11 +8,15 @@ use anyhow::{Context, Result, anyhow, bail};
 use oci::{Image, ImagePath, Layout, Tree};
 
 use super::{CommandError, layout_dir};
-use crate::build::{SANDBOX_PROGRAM, Sandbox};
+use crate::arch::Arch;
+use crate::build::{Qemu, SANDBOX_PROGRAM, Sandbox};
 use crate::cli::flags;
 use crate::cli::settings::Settings;
 use crate::inputs::{Progress, Store, StoreError};
 use crate::process::{Child, Process};
+
+/// Where the sandbox has the program that runs another machine's: a folder of the sandbox's own.
+const QEMU: &str = "/dev/qemu";
 
 /// Runs the function once. Exit code 1 when the function reports an error.
 pub fn run(settings: &Settings, flags: &flags::Invoke) -> Result<u8> {
@@ -27,6 +31,7 @@ pub fn run(settings: &Settings, flags: &flags::Invoke) -> Result<u8> {
     }
     let code = std::path::absolute(&flags.code)?;
     let image = Layout::open(&layout_dir(&flags.image, &flags.output))?.image()?;
+    let qemu = qemu(&image)?;
     let store = settings.store(Progress::new(settings.progress))?;
     let root = root_of(&image, &store)?;
     let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
@@ -38,13 +43,19 @@ pub fn run(settings: &Settings, flags: &flags::Invoke) -> Result<u8> {
     sandbox = sandbox
         .env("AWS_LAMBDA_FUNCTION_TIMEOUT", flags.timeout.to_string())
         .folder("/var/task");
-    let emulator = [
+    let mut emulated: &[&str] = &[];
+    if let Some(qemu) = &qemu {
+        sandbox = sandbox.read_only(qemu.program(), QEMU);
+        emulated = &[QEMU];
+    }
+    let environment = [
         "/usr/local/bin/aws-lambda-rie",
         "--runtime-interface-emulator-address",
         &address,
     ];
-    let arguments =
-        sandbox.arguments(&[&emulator[..], &["/var/runtime/bootstrap", &flags.handler]].concat());
+    let runtime = ["/var/runtime/bootstrap", &flags.handler];
+    let command = [emulated, &environment, emulated, &runtime].concat();
+    let arguments = sandbox.arguments(&command);
     let (program, package) = SANDBOX_PROGRAM;
     let mut child = Process::cleared(program)
         .package(package)
@@ -68,6 +79,22 @@ pub fn run(settings: &Settings, flags: &flags::Invoke) -> Result<u8> {
     stdout.write_all(&body)?;
     writeln!(stdout)?;
     Ok(u8::from(failed))
+}
+
+/// What runs the image's programs where this machine cannot; the kernel may know how.
+fn qemu(image: &Image) -> Result<Option<Qemu>> {
+    let config: serde_json::Value = serde_json::from_slice(image.config())?;
+    let arch: Arch = config["architecture"]
+        .as_str()
+        .unwrap_or_default()
+        .parse()?;
+    if arch == Arch::host()? || Qemu::is_registered(arch) {
+        return Ok(None);
+    }
+    let found = Qemu::find_static(arch, &Settings::path());
+    found
+        .map(Some)
+        .with_context(|| format!("cannot run an image for {arch}"))
 }
 
 /// The event's bytes: JSON as it stands, a file's, or stdin's.
