@@ -299,11 +299,7 @@ fn filename(wheel: &Fetched) -> String {
 }
 
 /// Compiles the runtime interface client: one archive for every version and base.
-fn ric(
-    rust: &Packages,
-    toolchain: &Toolchain,
-    workshop: &Workshop,
-) -> Result<Digest, BuildError> {
+fn ric(rust: &Packages, toolchain: &Toolchain, workshop: &Workshop) -> Result<Digest, BuildError> {
     let target = format!("{}-unknown-linux-gnu", toolchain.arch.machine());
     let step = Step {
         title: toolchain.title("runtime interface client"),

@@ -78,6 +78,7 @@ pub fn document(
     };
     let compilers = [&inputs.toolchain, &inputs.rust_std]
         .into_iter()
+        .chain(&inputs.foreign_libc)
         .chain(&inputs.rust)
         .chain(&inputs.llvm);
     let sources = std::iter::once(&inputs.cpython).chain(&inputs.libraries);

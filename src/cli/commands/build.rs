@@ -114,7 +114,14 @@ impl Order<'_> {
         let base = Base::make(&inputs.base, arch, epoch, &workshop)?;
         let qemu = self.qemu(arch);
         let (machines, glibc) = ([arch, host], &lock.base.glibc);
-        let parts = build::run(&recipe.python, &inputs, machines, glibc, qemu.as_ref(), &workshop)?;
+        let parts = build::run(
+            &recipe.python,
+            &inputs,
+            machines,
+            glibc,
+            qemu.as_ref(),
+            &workshop,
+        )?;
         let contents = Contents {
             recipe,
             lock,
@@ -152,7 +159,12 @@ impl Order<'_> {
         }
         let times = [fetched, started.elapsed()];
         summarise(&workshop, &image, unchanged, times, progress);
-        Ok(result(self.settings.format, &dir, image.manifest_digest(), &contents))
+        Ok(result(
+            self.settings.format,
+            &dir,
+            image.manifest_digest(),
+            &contents,
+        ))
     }
 
     /// What runs the other machine's programs; without it, nobody asks what was built for that machine.

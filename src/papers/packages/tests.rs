@@ -17,7 +17,8 @@ Version: 1
 fn root(files: &[(&str, &[u8])]) -> Tree {
     let mut root = Tree::new();
     for (place, bytes) in files {
-        root.insert(path(place), Entry::file(bytes.to_vec(), 0o644)).unwrap();
+        root.insert(path(place), Entry::file(bytes.to_vec(), 0o644))
+            .unwrap();
     }
     root
 }
@@ -26,9 +27,15 @@ fn root(files: &[(&str, &[u8])]) -> Tree {
 fn debians_status_lists_what_is_installed() {
     let copyright = b"Format: x\nLicense: LGPL-2.1+\n".as_slice();
     let found = of(&root(&[
-        ("etc/os-release", b"ID=debian\nVERSION_ID=\"12\"\nNAME=Debian\n"),
+        (
+            "etc/os-release",
+            b"ID=debian\nVERSION_ID=\"12\"\nNAME=Debian\n",
+        ),
         ("var/lib/dpkg/status", STATUS.as_bytes()),
-        ("var/lib/dpkg/status.d/tzdata", b"Package: tzdata\nVersion: 2026b-0\nArchitecture: all\n"),
+        (
+            "var/lib/dpkg/status.d/tzdata",
+            b"Package: tzdata\nVersion: 2026b-0\nArchitecture: all\n",
+        ),
         ("usr/share/doc/libc6/copyright", copyright),
     ]));
     let purls: Vec<&str> = found.iter().filter_map(|one| one.purl.as_deref()).collect();
@@ -40,24 +47,45 @@ fn debians_status_lists_what_is_installed() {
         ]
     );
     assert_eq!(found[0].id(), "OperatingSystem-debian-12");
-    assert_eq!(found[1].licence.as_ref().unwrap().expression, "LGPL-2.1-or-later");
+    assert_eq!(
+        found[1].licence.as_ref().unwrap().expression,
+        "LGPL-2.1-or-later"
+    );
 }
 
 #[test]
 fn a_base_whose_packages_cannot_be_read_says_so() {
-    let os = ("etc/os-release", b"ID=amzn\nVERSION_ID=2023\nCPE_NAME=\"cpe:2.3:o:amazon:amazon_linux:2023\"\n".as_slice());
+    let os = (
+        "etc/os-release",
+        b"ID=amzn\nVERSION_ID=2023\nCPE_NAME=\"cpe:2.3:o:amazon:amazon_linux:2023\"\n".as_slice(),
+    );
     for (database, reason) in [
         (("srv/x", b"".as_slice()), "it has no package database"),
-        (("var/lib/rpm/rpmdb.sqlite", b"SQLite format 3\0".as_slice()), "no SQLite database"),
-        (("var/lib/rpm/Packages", b"junk".as_slice()), "no hash of Berkeley DB"),
-        (("var/lib/rpm/Packages.db", b"RpmP".as_slice()), "of the kind ndb"),
+        (
+            ("var/lib/rpm/rpmdb.sqlite", b"SQLite format 3\0".as_slice()),
+            "no SQLite database",
+        ),
+        (
+            ("var/lib/rpm/Packages", b"junk".as_slice()),
+            "no hash of Berkeley DB",
+        ),
+        (
+            ("var/lib/rpm/Packages.db", b"RpmP".as_slice()),
+            "of the kind ndb",
+        ),
     ] {
         let found = of(&root(&[os, database]));
         let [system] = found.as_slice() else {
             panic!("{found:?}");
         };
         assert!(system.note.contains(reason), "{}", system.note);
-        assert_eq!(system.cpe.as_deref(), Some("cpe:2.3:o:amazon:amazon_linux:2023"));
+        assert_eq!(
+            system.cpe.as_deref(),
+            Some("cpe:2.3:o:amazon:amazon_linux:2023")
+        );
     }
-    assert_eq!(cpe_23("cpe:/o:amazon:linux:2"), "cpe:2.3:o:amazon:linux:2:*:*:*:*:*:*:*");
+    assert_eq!(
+        cpe_23("cpe:/o:amazon:linux:2"),
+        "cpe:2.3:o:amazon:linux:2:*:*:*:*:*:*:*"
+    );
 }
