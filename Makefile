@@ -32,6 +32,18 @@ check: setup ## Formatting and lints
 test-cpython: setup-test image ## Run all of CPython's own tests in the image of python3.13: 20 minutes
 	$(CARGO_TEST) --test it -- --ignored --nocapture all_of_the_interpreters_own_tests_pass
 
+deny: setup ## Licences, sources, double versions and known vulnerabilities of our own dependencies, and their number
+	@.ci/deny
+
+# Seconds for each fuzz target, and which: all of them
+SECONDS = 60
+TARGETS =
+fuzz: setup-fuzz ## Throw random bytes at every parser of foreign bytes: make fuzz SECONDS=600 TARGETS="oci_tar oci_merge"
+	tests/fuzz/run $(SECONDS) $(TARGETS)
+
+scale: build setup-test ## Time and memory of images of up to a million files and 20 GB: make scale FILES=10000 MEGABYTES=200
+	python3 tests/scale.py $(IMGBUILD) $(FILES) $(MEGABYTES)
+
 bench: build ## Time a build with nothing to do and one with another boto3, and measure memory
 	tests/bench.sh $(IMGBUILD)
 
@@ -51,10 +63,13 @@ setup: ## Install what a build needs on Debian or Ubuntu
 setup-test: ## Install what the tests need, too
 	@.ci/setup build test
 
+setup-fuzz:
+	@.ci/setup build fuzz
+
 setup-bench:
 	@.ci/setup build bench
 
 clean: ## Remove what was built here; the cache in ~/.cache/imgbuild stays
 	rm -rf target dist
 
-.PHONY: help image test test-cpython check bench bench-ric bench-push build setup setup-test setup-bench clean
+.PHONY: help image test test-cpython check deny fuzz scale bench bench-ric bench-push build setup setup-test setup-bench setup-fuzz clean

@@ -16,6 +16,9 @@ pub mod arch;
 pub mod audit;
 pub mod build;
 pub mod cli;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod image;
 pub mod inputs;
 pub mod lock;

@@ -186,4 +186,5 @@ def bench(imgbuild, image, registry, folder):
             print(f"{title:16} {name:9} {median:9.3f} {min(times[name]):7.3f} {sent:9.3f} {counter.requests:9} {ratio:6.2f}")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,7 @@ use oci::Digest;
 use super::base::BaseFault;
 use super::limits::Exceeded;
 use crate::arch::UnknownArch;
-use crate::inputs::{FetchError, StoreError, UnpackError};
+use crate::inputs::{DebError, FetchError, StoreError, UnpackError};
 use crate::process::ProcessError;
 
 /// A build that cannot go on.
@@ -70,6 +70,9 @@ pub enum BuildError {
     /// An input's archive cannot be unpacked.
     #[error(transparent)]
     Unpack(#[from] UnpackError),
+    /// A Debian package cannot be read.
+    #[error(transparent)]
+    Deb(#[from] DebError),
     /// A program of the host.
     #[error(transparent)]
     Process(#[from] ProcessError),
@@ -128,7 +131,9 @@ impl BuildError {
             Self::Image(error) => error.hint().map(str::to_owned),
             Self::Tree(error) => error.hint().map(str::to_owned),
             Self::Store(error) => error.hint(),
-            Self::Arch(_) | Self::Unpack(_) | Self::Io(_) => None,
+            Self::Deb(error) => error.hint().map(str::to_owned),
+            Self::Unpack(error) => error.hint().map(str::to_owned),
+            Self::Arch(_) | Self::Io(_) => None,
         }
     }
 }

@@ -22,5 +22,7 @@ pub use limits::{Exceeded, StepLimits};
 pub use pipeline::{Parts, run};
 pub use qemu::{NoQemu, Qemu};
 pub use sandbox::{PROGRAM as SANDBOX_PROGRAM, Sandbox};
+#[cfg(any(test, fuzzing))]
+pub use standin::fuzz_deb822;
 pub use step::HOST_TOOLS;
 pub use workshop::{Done, Output, StepRecord, StoredLayer, Workshop};

@@ -4,13 +4,12 @@
 use std::io;
 use std::path::PathBuf;
 
-use oci::Digest;
+use oci::{Digest, Tree};
 
 use super::BuildError;
 use super::step::Tool;
 use super::workshop::Workshop;
-use crate::inputs::Fetched;
-use crate::process::Process;
+use crate::inputs::{Fetched, read_deb};
 
 /// The packages' files in one folder, with every library that they need, down to the C library.
 pub struct Packages {
@@ -37,13 +36,13 @@ impl Packages {
             store
                 .progress()
                 .note(&format!("unpacking the packages of {name}"));
-            for package in &packages {
-                Process::cleared("dpkg-deb")
-                    .package("dpkg")
-                    .arg("--extract")
-                    .args([package.path.as_path(), folder])
-                    .run()?;
+            let scratch = workshop.scratch()?;
+            let mut root = Tree::new();
+            for (number, package) in packages.iter().enumerate() {
+                let deb = read_deb(&package.path, scratch.path(), &number.to_string())?;
+                root = root.with_layer(deb.data)?;
             }
+            root.extract(folder)?;
             Ok::<_, BuildError>(())
         })?;
         Ok(Self {

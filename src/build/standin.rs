@@ -5,11 +5,11 @@
 
 use std::path::Path;
 
+use oci::tree::TreeError;
 use oci::{Content, Entry, ImagePath, Kind, Tree};
 
 use super::BuildError;
-use crate::inputs::Fetched;
-use crate::process::Process;
+use crate::inputs::{Deb, Fetched, read_deb};
 
 /// Folders of the root that are links into /usr.
 const MERGED: [&str; 6] = ["bin", "sbin", "lib", "lib32", "lib64", "libx32"];
@@ -33,13 +33,9 @@ pub fn assemble(packages: &[Fetched], scratch: &Path) -> Result<Tree, BuildError
     }
     let mut status = Vec::new();
     for (number, package) in packages.iter().enumerate() {
-        let place = |part: &str| scratch.join(format!("{number}.{part}.tar"));
-        let (data, control) = (place("data"), place("control"));
-        dpkg_deb("--fsys-tarfile", &package.path, &data)?;
-        dpkg_deb("--ctrl-tarfile", &package.path, &control)?;
-        let data = Tree::from_tar(&data)?;
-        status.push(register(&mut root, &data, &Tree::from_tar(&control)?)?);
-        for (at, entry) in data.iter() {
+        let deb = read_deb(&package.path, scratch, &number.to_string())?;
+        status.push(register(&mut root, &deb)?);
+        for (at, entry) in deb.data.iter() {
             place_entry(&mut root, at, entry)?;
         }
     }
@@ -56,15 +52,6 @@ pub fn assemble(packages: &[Fetched], scratch: &Path) -> Result<Tree, BuildError
     open_folders(&mut root);
     root.dereference_hardlinks()?;
     Ok(root)
-}
-
-fn dpkg_deb(part: &str, package: &Path, tar: &Path) -> Result<(), BuildError> {
-    let printed = Process::cleared("dpkg-deb")
-        .package("dpkg")
-        .arg(part)
-        .arg(package)
-        .run()?;
-    Ok(fs_err::write(tar, printed.stdout)?)
 }
 
 /// Puts one entry of a package where the merged /usr has it.
@@ -89,7 +76,8 @@ fn merged(at: &ImagePath) -> ImagePath {
 }
 
 /// Writes a package into dpkg's database; returns its stanza for the status file.
-fn register(root: &mut Tree, data: &Tree, control: &Tree) -> Result<String, BuildError> {
+fn register(root: &mut Tree, deb: &Deb) -> Result<String, BuildError> {
+    let Deb { control, data } = deb;
     let stanza = String::from_utf8_lossy(&control.read(&path("control"))?).into_owned();
     let field = |name: &str| {
         stanza
@@ -101,14 +89,19 @@ fn register(root: &mut Tree, data: &Tree, control: &Tree) -> Result<String, Buil
         "same" => format!("{}:{}", field("Package"), field("Architecture")),
         _ => field("Package").to_owned(),
     };
-    let info = |part: &str| path(&format!("var/lib/dpkg/info/{name}.{part}"));
+    let info = |part: &str| {
+        let folder = path("var/lib/dpkg/info");
+        folder
+            .join(format!("{name}.{part}"))
+            .map_err(TreeError::from)
+    };
     let list: String = std::iter::once("/.\n".to_owned())
         .chain(data.iter().map(|(at, _)| format!("{}\n", at.absolute())))
         .collect();
-    root.insert(info("list"), Entry::file(list, 0o644))?;
+    root.insert(info("list")?, Entry::file(list, 0o644))?;
     for (at, entry) in control.iter() {
         if at.as_bytes() != b"control" && !entry.is_dir() {
-            root.insert(info(&at.to_string()), entry.clone())?;
+            root.insert(info(&at.to_string())?, entry.clone())?;
         }
     }
     let (first, rest) = stanza
@@ -116,6 +109,15 @@ fn register(root: &mut Tree, data: &Tree, control: &Tree) -> Result<String, Buil
         .split_once('\n')
         .unwrap_or((stanza.trim_end(), ""));
     Ok(format!("{first}\nStatus: install ok installed\n{rest}\n\n"))
+}
+
+/// Any bytes as a package's control file.
+#[cfg(any(test, fuzzing))]
+pub fn fuzz_deb822(bytes: &[u8]) {
+    let (mut control, data) = (Tree::new(), Tree::new());
+    let stanza = control.insert(path("control"), Entry::file(bytes, 0o644));
+    stanza.expect("an empty tree takes it");
+    let _ = register(&mut Tree::new(), &Deb { control, data });
 }
 
 /// What the packages' own scripts leave behind on a running system.

@@ -1,6 +1,7 @@
 //! The command line as it is typed. Nothing is looked up or checked beyond its form.
 
 mod cache;
+mod limits;
 mod publish;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use oci::registry::Url;
 use crate::arch::Arch;
 use crate::build::StepLimits;
 pub use cache::{Cache, Prune};
+pub use limits::Limits;
 pub use publish::{Attach, Copy, Diff, Inspect, Push};
 
 /// Builds Lambda-ready Python base images without Docker and without root.
@@ -81,6 +83,9 @@ pub struct Common {
     /// How registries and other servers are reached.
     #[command(flatten)]
     pub network: Network,
+    /// What archives from elsewhere may ask for.
+    #[command(flatten)]
+    pub limits: Limits,
 }
 
 /// How results are written.

@@ -54,6 +54,7 @@ pub fn main() -> u8 {
 
 fn run(flags: Flags) -> anyhow::Result<u8> {
     let settings = Settings::resolve(&flags.common)?;
+    oci::Limits::from(&flags.common.limits).choose();
     match (flags.command, flags.build) {
         (Some(Command::Build(build)), _) | (None, Some(build)) => {
             commands::build::run(&settings, &build)?

@@ -26,7 +26,7 @@ pub(super) struct Apt<'s> {
 
 /// One line of the machine's configuration.
 #[derive(Debug, PartialEq, Eq)]
-struct Mirror {
+pub(super) struct Mirror {
     suite: String,
     address: String,
 }
@@ -314,7 +314,7 @@ fn configuration(folder: &Path) -> String {
 }
 
 /// Lines like `'ADDRESS/dists/SUITE/InRelease' file 0`.
-fn parse_mirrors(text: &str) -> Vec<Mirror> {
+pub(super) fn parse_mirrors(text: &str) -> Vec<Mirror> {
     text.lines()
         .filter_map(|line| {
             let address = line

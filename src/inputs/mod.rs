@@ -3,6 +3,7 @@
 mod batch;
 mod blob_writer;
 mod crate_;
+mod deb;
 mod debian;
 mod decompress;
 mod fetch;
@@ -21,12 +22,15 @@ mod wheel;
 
 pub use blob_writer::BlobWriter;
 pub use crate_::crate_file;
+pub use deb::{Deb, DebError, read_deb};
 pub use decompress::decompress;
 pub use fetch::{FetchOptions, Fetched, Fetcher, Place, Source};
 pub use lock::{Lock, Temporary, remove_temporaries};
 pub use origin::{Artifact, Input, Origin};
 pub use origins::Reason;
 pub use packages::{DebianPackages, NewestSource};
+#[cfg(any(test, fuzzing))]
+pub use packages::fuzz_apt;
 pub use progress::{Progress, ProgressMode, Transfer};
 pub use store::{Damage, Entry, Kind, Policy, Pruned, Store, StoreError};
 pub use unavailable::{Attempt, FetchError, Tried, Unavailable};

@@ -130,6 +130,16 @@ fn parse(line: &str, suite: &str) -> Option<Input> {
     })
 }
 
+/// Any text as what apt prints.
+#[cfg(any(test, fuzzing))]
+pub fn fuzz_apt(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let _ = super::debian::parse_mirrors(&text);
+    for input in text.lines().filter_map(|line| parse(line, "bookworm")) {
+        assert_eq!(input.artifacts.len(), 1);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

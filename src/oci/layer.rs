@@ -1,7 +1,7 @@
 //! Layers: finished gzip blobs with both of their digests. One is made from a tree by [`LayerWriter`], or taken as it
 //! is from elsewhere by [`Layer::from_blob`]; there is no half-done layer.
 
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, BufWriter, Read, Seek as _, Write};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
@@ -10,6 +10,7 @@ use crate::blob;
 use crate::digest::{DiffId, Digest, Hasher, LayerDigest};
 use crate::epoch::Epoch;
 use crate::gzip::GzipWriter;
+use crate::limits::{Bomb, Bounded, Limits};
 use crate::media_type;
 use crate::tar_writer::{TarWriteError, Times, write_tar};
 use crate::tree::Tree;
@@ -96,6 +97,7 @@ impl LayerError {
             Self::Digest { .. } | Self::NotGzip { .. } => {
                 Some("the file is damaged; remove it, so that it is fetched again")
             }
+            Self::Bomb { .. } => Some(Bomb::HINT),
             _ => None,
         }
     }
@@ -203,19 +205,27 @@ impl Layer {
             source,
         };
         let mut unpacker = Unpacker::open(&self.path)?;
-        let temporary = tempfile::NamedTempFile::new_in(dir).map_err(failed)?;
-        let mut writer = Hasher::new(BufWriter::with_capacity(1 << 20, temporary));
+        let mut temporary = tempfile::NamedTempFile::new_in(dir).map_err(failed)?;
+        let mut hasher = Hasher::new(io::sink());
         let mut buffer = vec![0; 256 << 10];
         loop {
-            let n = match unpacker.read(&mut buffer) {
+            let chunk = match unpacker.read(&mut buffer) {
                 Ok(0) => break,
-                Ok(n) => n,
+                Ok(n) => &buffer[..n],
                 Err(source) => return Err(not_gzip(&self.path, source)),
             };
-            writer.write_all(&buffer[..n]).map_err(failed)?;
+            let written = hasher.write_all(chunk).and_then(|()| {
+                // What is empty takes no room on the disk, either.
+                match chunk.iter().all(|byte| *byte == 0) {
+                    true => temporary.seek_relative(chunk.len() as i64),
+                    false => temporary.write_all(chunk),
+                }
+            });
+            written.map_err(failed)?;
         }
         let (got, got_size) = unpacker.finish()?;
-        let (diff_id, _, writer) = writer.finish();
+        let (diff_id, size, _) = hasher.finish();
+        temporary.as_file().set_len(size).map_err(failed)?;
         if got != self.digest || DiffId(diff_id) != self.diff_id {
             return Err(LayerError::Digest {
                 path: self.path.clone(),
@@ -225,16 +235,15 @@ impl Layer {
                 got_size,
             });
         }
-        let temporary = writer.into_inner().map_err(|e| failed(e.into_error()))?;
         blob::commit(temporary, tar).map_err(failed)
     }
 }
 
 fn not_gzip(path: &Path, source: io::Error) -> LayerError {
-    match source.get_ref().and_then(|e| e.downcast_ref::<Bomb>()) {
+    match Bomb::of(&source) {
         Some(Bomb(limit)) => LayerError::Bomb {
             path: path.to_owned(),
-            limit: *limit,
+            limit,
         },
         None => LayerError::NotGzip {
             path: path.to_owned(),
@@ -243,23 +252,8 @@ fn not_gzip(path: &Path, source: io::Error) -> LayerError {
     }
 }
 
-/// Most bytes that a layer may unpack to.
-const MAX_UNPACKED: u64 = 64 << 30;
-/// A layer may unpack to this much whatever its size, and beyond it to [`MAX_RATIO`] times its size.
-const RATIO_FREE: u64 = 256 << 20;
-/// Deflate reaches 1032 on zeros; real layers stay below 20.
-const MAX_RATIO: u64 = 500;
-
-#[derive(Debug, thiserror::Error)]
-#[error("unpacks to more than {0} bytes")]
-struct Bomb(u64);
-
 /// Reads a gzip blob's content, within the bounds of a sane layer.
-pub(crate) struct Unpacker<R> {
-    decoder: MultiGzDecoder<BufReader<R>>,
-    unpacked: u64,
-    limit: u64,
-}
+pub(crate) struct Unpacker<R>(Bounded<MultiGzDecoder<BufReader<R>>>);
 
 /// A blob's file, hashed while it is read.
 pub(crate) struct Hashed {
@@ -279,16 +273,13 @@ impl Read for Hashed {
 impl<R: Read> Unpacker<R> {
     /// `size` is the blob's.
     pub(crate) fn new(blob: R, size: u64) -> Self {
-        Self {
-            decoder: MultiGzDecoder::new(BufReader::with_capacity(256 << 10, blob)),
-            unpacked: 0,
-            limit: MAX_UNPACKED.min(size.saturating_mul(MAX_RATIO).max(RATIO_FREE)),
-        }
+        let decoder = MultiGzDecoder::new(BufReader::with_capacity(256 << 10, blob));
+        Self(Bounded::new(decoder, Limits::current().unpacked(size)))
     }
 
     /// The blob, of which some more may have been read than was unpacked.
     pub(crate) fn into_inner(self) -> R {
-        self.decoder.into_inner().into_inner()
+        self.0.into_inner().into_inner().into_inner()
     }
 }
 
@@ -323,12 +314,7 @@ impl Unpacker<Hashed> {
 
 impl<R: Read> Read for Unpacker<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.decoder.read(buf)?;
-        self.unpacked += n as u64;
-        if self.unpacked > self.limit {
-            return Err(io::Error::other(Bomb(self.limit)));
-        }
-        Ok(n)
+        self.0.read(buf)
     }
 }
 

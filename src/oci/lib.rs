@@ -8,10 +8,14 @@ pub mod diff;
 pub mod digest;
 pub mod entry;
 pub mod epoch;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gzip;
 pub mod image;
 pub mod layer;
 pub mod layout;
+pub mod limits;
 pub mod media_type;
 mod parallel;
 pub mod path;
@@ -30,6 +34,7 @@ pub use epoch::Epoch;
 pub use image::{Image, ImageBuilder, ImageError, Platform, RunConfig};
 pub use layer::{Layer, LayerError, LayerWriter};
 pub use layout::{Layout, LayoutError};
+pub use limits::{Bomb, Bounded, Limits};
 pub use path::ImagePath;
 pub use root::{RootError, layer_tree, root_tree};
 pub use tarball::{TarballError, write_tarball};

@@ -3,7 +3,7 @@
 //!
 //! Absolute names are taken from the root. Refused: `..`, NUL, sparse files, sockets, links or directories with
 //! data, a PAX size that contradicts the header, mixed long-name extensions, wrong checksums, truncation, data
-//! after the end, and anything above [`TarLimits`]. Whiteouts are recognised.
+//! after the end, and anything above [`Limits`]. Whiteouts are recognised.
 //!
 //! Only header fields are taken from the `tar` crate: its entry iterator cuts PAX records at line feeds and reads
 //! extensions of any size into memory.
@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::entry::{Content, Entry, Kind, Special};
+use crate::limits::Limits;
 use crate::path::ImagePath;
 use crate::tree::Whiteout;
 pub use fault::{TarError, TarFault};
@@ -26,28 +27,6 @@ use pax::Pax;
 pub use source::{Source, Stream};
 
 const BLOCK: u64 = 512;
-
-/// Bounds of what a tar may ask of its reader.
-#[derive(Clone, Copy, Debug)]
-pub struct TarLimits {
-    /// Members.
-    pub entries: u64,
-    /// Bytes of the tar.
-    pub size: u64,
-    /// Bytes of the extensions in front of one member: names, attributes.
-    pub metadata: u64,
-}
-
-impl Default for TarLimits {
-    /// Far above every image that Lambda could take: two million members, 64 GiB, 1 MiB.
-    fn default() -> Self {
-        Self {
-            entries: 2_000_000,
-            size: 64 << 30,
-            metadata: 1 << 20,
-        }
-    }
-}
 
 /// One member of a tar, in terms of a layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +42,7 @@ pub enum Member {
 /// The members of a tar, in its order. Ends after the first error.
 pub struct TarReader<S> {
     source: S,
-    limits: TarLimits,
+    limits: Limits,
     archive: Arc<Path>,
     /// Where the next header starts.
     next: u64,
@@ -77,7 +56,7 @@ pub struct TarReader<S> {
 
 impl TarReader<source::Seekable> {
     /// Reads an uncompressed tar on this machine; content is skipped, not read.
-    pub fn open(path: &Path, limits: TarLimits) -> Result<Self, TarError> {
+    pub fn open(path: &Path, limits: Limits) -> Result<Self, TarError> {
         let source = fs_err::File::open(path)
             .and_then(source::Seekable::new)
             .map_err(|source| TarError::Io {
@@ -90,7 +69,7 @@ impl TarReader<source::Seekable> {
 
 impl<S: Source> TarReader<S> {
     /// Reads from a source; `archive` names it in errors and in the content of files.
-    pub fn new(source: S, archive: &Path, limits: TarLimits) -> Self {
+    pub fn new(source: S, archive: &Path, limits: Limits) -> Self {
         Self {
             source,
             limits,

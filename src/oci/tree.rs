@@ -138,8 +138,13 @@ impl Tree {
     /// Puts `entry` at a path whose parents exist.
     fn place(&mut self, path: ImagePath, entry: Entry) {
         let keeps_inside = entry.is_dir() && self.entries.get(&path).is_none_or(Entry::is_dir);
-        if !keeps_inside {
-            self.remove(&path);
+        if !keeps_inside && self.remove(&path).is_some_and(|there| there.is_dir()) {
+            // What was removed inside the directory is gone with all of it.
+            self.whiteouts.retain(|whiteout| match whiteout {
+                Whiteout::Path(gone) => gone == &path || !gone.starts_with(&path),
+                Whiteout::Inside(dir) => !dir.starts_with(&path),
+                Whiteout::Everything => true,
+            });
         }
         self.implied.remove(&path);
         self.entries.insert(path, entry);
@@ -175,6 +180,12 @@ impl Tree {
     pub fn get_mut(&mut self, path: &ImagePath) -> Option<&mut Entry> {
         self.implied.remove(path);
         self.entries.get_mut(path)
+    }
+
+    /// Whether a directory is there only because something is inside it.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn is_implied(&self, path: &ImagePath) -> bool {
+        self.implied.contains(path)
     }
 
     /// Takes out what is at a path and everything inside it.
@@ -282,6 +293,12 @@ impl Tree {
     /// The path that is really meant: symbolic links are followed inside the tree, the last component included,
     /// absolute ones from its root.
     pub fn resolve(&self, path: &ImagePath) -> Result<ImagePath, TreeError> {
+        self.resolve_or_root(path)?
+            .ok_or_else(|| TreeError::NotFound(path.clone()))
+    }
+
+    /// The same; `None` is the root.
+    fn resolve_or_root(&self, path: &ImagePath) -> Result<Option<ImagePath>, TreeError> {
         let mut todo: Vec<Box<[u8]>> = path.components().rev().map(Into::into).collect();
         let mut done: Option<ImagePath> = None;
         let mut links = 0;
@@ -315,7 +332,7 @@ impl Tree {
             }
             todo.extend(target.split(|b| *b == b'/').rev().map(Into::into));
         }
-        done.ok_or_else(|| TreeError::NotFound(path.clone()))
+        Ok(done)
     }
 
     /// A small file's bytes (up to 16 MiB), links followed inside the tree.

@@ -5,6 +5,8 @@
 mod audit;
 mod documents;
 mod elf;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod layer;
 mod report;
 mod rule;

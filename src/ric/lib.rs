@@ -18,6 +18,9 @@ pub mod connection;
 pub mod emulator;
 pub mod entry;
 pub mod ffi;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 pub mod invocation;
 pub mod json;

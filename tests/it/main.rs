@@ -24,6 +24,7 @@ mod credentials;
 #[path = "../../src/oci/registry/fake.rs"]
 #[allow(dead_code, reason = "its own crate's tests use all of it")]
 mod fake;
+mod hostile;
 mod image;
 mod inputs;
 mod line;

@@ -89,9 +89,9 @@ fn xz(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn zip(files: &[(&str, u32, &str)]) -> Vec<u8> {
-    let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let mut writer = ::zip::ZipWriter::new(Cursor::new(Vec::new()));
     for (name, mode, data) in files {
-        let options = zip::write::SimpleFileOptions::default().unix_permissions(*mode);
+        let options = ::zip::write::SimpleFileOptions::default().unix_permissions(*mode);
         if mode & 0o170_000 == 0o120_000 {
             writer.add_symlink(*name, *data, options).unwrap();
         } else {
@@ -204,7 +204,6 @@ fn nothing_gets_outside() {
     let folder = |name: &str| entry(b'5', name, "", b"");
     let sparse = b"22 GNU.sparse.major=1\n";
     let table: Vec<(&str, Vec<Vec<u8>>)> = vec![
-        ("absolute", vec![file("/etc/x")]),
         ("up", vec![file("../x")]),
         ("up inside", vec![file("t/a/../../../x")]),
         ("up and back", vec![file("t/../t/x")]),
@@ -231,12 +230,6 @@ fn nothing_gets_outside() {
             "folder below a link",
             vec![folder("t/d"), link("t/l", "d"), folder("t/l/x")],
         ),
-        (
-            "folder over a link",
-            vec![folder("t/d"), link("t/l", "d"), folder("t/l")],
-        ),
-        ("link over a folder", vec![folder("t/d"), link("t/d", "e")]),
-        ("file over a folder", vec![folder("t/d"), file("t/d")]),
         ("file below a file", vec![file("t/f"), file("t/f/x")]),
         (
             "hard link outside",
@@ -248,10 +241,6 @@ fn nothing_gets_outside() {
             vec![file("t/f"), hard("t/h", "t/g")],
         ),
         ("hard link to itself", vec![file("t/f"), hard("t/f", "t/f")]),
-        (
-            "hard link to a link",
-            vec![link("t/l", "f"), file("t/f"), hard("t/h", "t/l")],
-        ),
         (
             "hard link through a link",
             vec![
@@ -268,6 +257,7 @@ fn nothing_gets_outside() {
         ("character device", vec![entry(b'3', "t/c", "", b"")]),
         ("block device", vec![entry(b'4', "t/b", "", b"")]),
         ("pipe", vec![entry(b'6', "t/p", "", b"")]),
+        ("removal", vec![file("t/a"), file("t/.wh.b")]),
         ("old sparse file", vec![entry(b'S', "t/s", "", b"")]),
         (
             "new sparse file",
@@ -278,9 +268,21 @@ fn nothing_gets_outside() {
         let result = unpacked(&archive(&entries), None);
         assert!(result.is_err(), "{name}: {result:?}");
     }
+    let contained: Vec<(Vec<Vec<u8>>, &[&str])> = vec![
+        (vec![file("/t/x")], &["x* x"]),
+        (vec![folder("t/d"), link("t/l", "d"), folder("t/l")], &[]),
+        (vec![folder("t/d"), link("t/d", "e")], &["d -> e"]),
+        (vec![file("t/d/f"), file("t/d")], &["d* x"]),
+        (
+            vec![link("t/l", "f"), file("t/f"), hard("t/h", "t/l")],
+            &["f* x", "h -> f", "l -> f"],
+        ),
+    ];
+    for (entries, expected) in contained {
+        assert_eq!(unpacked(&archive(&entries), None).unwrap(), expected);
+    }
     for (name, mode, data) in [
         ("../x", 0o644, "x"),
-        ("/x", 0o644, "x"),
         ("t/../../x", 0o644, "x"),
         ("l", 0o120_777, "/etc"),
         ("l", 0o120_777, "../x"),

@@ -6,7 +6,7 @@
 //! user), has no user in its address, is not in the local network unless it is on the registry's own host, and is not
 //! followed to another place.
 
-mod challenge;
+pub(super) mod challenge;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -11,7 +11,7 @@
 //! In each of them: `credHelpers` for the registry, then `credsStore`, then `auths`. Keys of `auths` may be a host, a host
 //! with `https://` and `/v1/` or `/v2/`, or a host and the beginning of a repository; the longest that fits counts.
 
-mod config;
+pub(super) mod config;
 mod helper;
 
 use std::fmt;

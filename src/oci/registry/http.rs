@@ -20,6 +20,8 @@ use reqwest::{StatusCode, Url};
 pub use clients::loopback_client;
 pub(super) use clients::trusts;
 pub use error::HttpError;
+#[cfg(any(test, fuzzing))]
+pub(super) use error::message;
 pub(super) use error::{causes, deepest, shortened};
 pub use request::{Open, Request};
 

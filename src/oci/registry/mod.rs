@@ -8,6 +8,8 @@ mod endpoint;
 mod fake;
 #[cfg(test)]
 pub(crate) mod faulty;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod graph;
 pub mod http;
 mod manifest;

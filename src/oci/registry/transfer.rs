@@ -264,7 +264,7 @@ fn check_range(response: &Response, from: u64, size: Option<u64>) -> Result<(), 
 }
 
 /// The first byte, and the total where it is not `*`.
-fn parse_content_range(value: &str) -> Option<(u64, Option<u64>)> {
+pub(super) fn parse_content_range(value: &str) -> Option<(u64, Option<u64>)> {
     let (range, total) = value.strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
     let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);

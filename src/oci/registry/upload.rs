@@ -307,7 +307,10 @@ fn is_forgotten(error: &HttpError) -> bool {
 
 /// The end of `Range: 0-N`: how many bytes there are.
 fn received(response: &Response) -> Option<u64> {
-    let range = response.headers().get(RANGE)?.to_str().ok()?;
+    parse_range(response.headers().get(RANGE)?.to_str().ok()?)
+}
+
+pub(super) fn parse_range(range: &str) -> Option<u64> {
     let range = range.strip_prefix("bytes=").unwrap_or(range);
     let (first, last) = range.split_once('-')?;
     (first == "0").then(|| last.parse::<u64>().ok()?.checked_add(1))?

@@ -7,6 +7,7 @@ use super::Mismatch;
 use crate::Digest;
 use crate::layer::LayerError;
 use crate::layout::LayoutError;
+use crate::limits::Bomb;
 use crate::registry::{ManifestError, PullError, TransferError};
 use crate::tree::TreeError;
 
@@ -162,6 +163,7 @@ impl SourceError {
             | Self::Archive { .. } => "name an OCI layout, or a tarball of one or of `docker save`",
             Self::Layout(error) => return error.hint().map(str::to_owned),
             Self::Layer(error) => return error.hint().map(str::to_owned),
+            Self::Io { source, .. } if Bomb::of(source).is_some() => Bomb::HINT,
             Self::Which { .. } => "choose one with :NAME or @sha256:DIGEST behind the path",
             Self::Platform { .. } => "choose one of them with --arch",
             Self::Missing { .. } | Self::Blob { .. } => {

@@ -128,6 +128,9 @@ impl TarFault {
                 Some("this is a copy of an overlay's upper folder; export the image instead")
             }
             Self::Truncated | Self::Checksum => Some("the file is damaged; fetch it again"),
+            Self::TooLarge(_) | Self::TooManyEntries(_) => {
+                Some("if you trust it, raise the limits: --max-unpacked, --max-entries")
+            }
             _ => None,
         }
     }

@@ -83,7 +83,7 @@ fn bytes(members: &[Raw]) -> Vec<u8> {
     bytes
 }
 
-fn read_with(bytes: &[u8], limits: TarLimits) -> Result<Vec<Member>, TarError> {
+fn read_with(bytes: &[u8], limits: Limits) -> Result<Vec<Member>, TarError> {
     let stream: Result<Vec<Member>, _> =
         TarReader::new(Stream(bytes), Path::new("x.tar"), limits).collect();
     let dir = tempfile::tempdir().unwrap();
@@ -101,7 +101,7 @@ fn read_with(bytes: &[u8], limits: TarLimits) -> Result<Vec<Member>, TarError> {
 }
 
 fn read(members: &[Raw]) -> Result<Vec<Member>, TarError> {
-    read_with(&bytes(members), TarLimits::default())
+    read_with(&bytes(members), Limits::default())
 }
 
 fn fault(members: &[Raw]) -> TarFault {
@@ -462,13 +462,13 @@ fn attributes_of_both_writers() {
 fn limits_hold() {
     let members = [file("a", "12345"), file("b", "x")];
     let with = |limits| read_with(&bytes(&members), limits);
-    let limits = TarLimits::default();
+    let limits = Limits::default();
     for bad in [
-        TarLimits {
+        Limits {
             entries: 1,
             ..limits
         },
-        TarLimits {
+        Limits {
             size: 1600,
             ..limits
         },
@@ -476,7 +476,7 @@ fn limits_hold() {
         assert!(with(bad).is_err(), "{bad:?}");
     }
     let long = [pax(&[("path", &"n/".repeat(300))]), raw(b'5', "d/")];
-    let metadata = TarLimits {
+    let metadata = Limits {
         metadata: 500,
         ..limits
     };
@@ -504,15 +504,13 @@ fn cut_anywhere_is_an_error() {
     let closing = whole.len() - 1024;
     for len in 1..closing {
         let is_border = [1024 + 512 + 1024, 1024 + 512 + 1024 + 512].contains(&len);
-        let result = read_with(&whole[..len], TarLimits::default());
+        let result = read_with(&whole[..len], Limits::default());
         assert_eq!(result.is_ok(), is_border, "cut at {len}: {result:?}");
     }
     // Without the closing blocks, or with one, it is complete.
     for len in [closing, closing + 512, whole.len()] {
         assert_eq!(
-            read_with(&whole[..len], TarLimits::default())
-                .unwrap()
-                .len(),
+            read_with(&whole[..len], Limits::default()).unwrap().len(),
             3
         );
     }
@@ -522,11 +520,11 @@ fn cut_anywhere_is_an_error() {
 fn only_zeros_follow_the_end() {
     let mut padded = bytes(&[file("a", "x")]);
     padded.resize(10240, 0);
-    assert_eq!(read_with(&padded, TarLimits::default()).unwrap().len(), 1);
+    assert_eq!(read_with(&padded, Limits::default()).unwrap().len(), 1);
     let mut smuggled = bytes(&[file("a", "x")]);
     smuggled.extend(bytes(&[file("hidden", "y")]));
     assert!(matches!(
-        read_with(&smuggled, TarLimits::default()),
+        read_with(&smuggled, Limits::default()),
         Err(TarError::Refused {
             fault: TarFault::DataAfterEnd,
             ..

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use fs_err::os::unix::fs::{OpenOptionsExt, symlink};
 
@@ -17,8 +18,8 @@ impl Tree {
     /// pipes, which only root could make.
     ///
     /// Everything belongs to the caller. Modes are kept, except that directories are writable for their owner and
-    /// set-uid and set-gid bits are dropped (they would lend out the caller's identity). Times, owners and extended
-    /// attributes are not written.
+    /// set-uid and set-gid bits are dropped (they would lend out the caller's identity). Files keep the times that the
+    /// tree has for them; owners and extended attributes are not written.
     ///
     /// Nothing is written outside of `dir`: a parent is always a directory of the tree, made here and before its
     /// content, and files are only ever made, never opened.
@@ -40,7 +41,7 @@ impl Tree {
                 Kind::File(_) | Kind::Hardlink(_) => {
                     let (_, file) = self.follow_hardlinks(path)?;
                     match &file.kind {
-                        Kind::File(content) => make_file(path, &to, content, file.mode)?,
+                        Kind::File(content) => make_file(path, &to, content, file)?,
                         kind => {
                             return Err(TreeError::NotAFile {
                                 path: path.clone(),
@@ -74,7 +75,12 @@ fn make_dir(to: &Path, mode: u32) -> io::Result<()> {
     set_mode(to, mode & 0o1777 | 0o700)
 }
 
-fn make_file(path: &ImagePath, to: &Path, content: &Content, mode: u32) -> Result<(), TreeError> {
+fn make_file(
+    path: &ImagePath,
+    to: &Path,
+    content: &Content,
+    entry: &Entry,
+) -> Result<(), TreeError> {
     let mut file = fs_err::OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -92,8 +98,13 @@ fn make_file(path: &ImagePath, to: &Path, content: &Content, mode: u32) -> Resul
             got,
         });
     }
+    if let Some(seconds) = entry.mtime {
+        // The year 2106 is far enough; file systems refuse what is much later.
+        let age = Duration::from_secs(seconds.clamp(0, u32::MAX.into()) as u64);
+        file.file().set_modified(SystemTime::UNIX_EPOCH + age)?;
+    }
     drop(file);
-    Ok(set_mode(to, mode & 0o1777)?)
+    Ok(set_mode(to, entry.mode & 0o1777)?)
 }
 
 fn set_mode(to: &Path, mode: u32) -> io::Result<()> {

@@ -6,13 +6,14 @@ use std::path::Path;
 use super::{Tree, TreeError};
 use crate::ImagePath;
 use crate::entry::{Entry, Kind};
-use crate::tar_reader::{Member, TarError, TarLimits, TarReader};
+use crate::limits::Limits;
+use crate::tar_reader::{Member, TarError, TarReader};
 
 impl Tree {
     /// Reads the headers of an uncompressed tar through [`TarReader`]'s policy. The tar must stay where it is while
     /// the tree is used. Of members with the same name the last one counts. Hard links stay hard links.
     pub fn from_tar(path: &Path) -> Result<Self, TreeError> {
-        Self::from_members(TarReader::open(path, TarLimits::default())?)
+        Self::from_members(TarReader::open(path, Limits::current())?)
     }
 
     /// The same with a reader of the caller's. Content that was read from a stream has no place on this machine and

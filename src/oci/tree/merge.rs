@@ -1,6 +1,6 @@
 //! Layers on top of each other: what a container's root file system contains.
 
-use super::{Tree, TreeError, Whiteout};
+use super::{MAX_LINKS, Tree, TreeError, Whiteout};
 use crate::ImagePath;
 use crate::entry::{Entry, Kind};
 
@@ -14,6 +14,9 @@ impl Tree {
     ///
     /// Hard links become files with the same content.
     pub fn with_layer(mut self, layer: Tree) -> Result<Tree, TreeError> {
+        if !layer.whiteouts.is_empty() {
+            self.replace_with_dirs(&layer)?;
+        }
         for whiteout in &layer.whiteouts {
             self.apply_whiteout(whiteout);
         }
@@ -81,6 +84,21 @@ impl Tree {
         layer
     }
 
+    /// What a directory of the layer's own takes the place of is gone before anything is removed from inside it: a
+    /// link there does not lead the removal elsewhere.
+    fn replace_with_dirs(&mut self, layer: &Tree) -> Result<(), TreeError> {
+        for (path, entry) in &layer.entries {
+            if entry.is_dir()
+                && !layer.implied.contains(path)
+                && let Ok(at) = self.followed(path)
+                && self.get(&at).is_some_and(|there| !there.is_dir())
+            {
+                self.insert(at, entry.clone())?;
+            }
+        }
+        Ok(())
+    }
+
     fn apply_whiteout(&mut self, whiteout: &Whiteout) {
         match whiteout {
             // What cannot be reached is not there to be removed.
@@ -90,7 +108,11 @@ impl Tree {
                 }
             }
             Whiteout::Inside(dir) => {
-                let Ok(at) = self.followed(dir) else { return };
+                let at = match self.resolve_or_root(dir) {
+                    Ok(Some(at)) => at,
+                    Ok(None) => return self.apply_whiteout(&Whiteout::Everything),
+                    Err(_) => return,
+                };
                 let inside: Vec<ImagePath> = self
                     .subtree(&at)
                     .filter(|(path, _)| path.parent().as_ref() == Some(&at))
@@ -117,10 +139,7 @@ impl Tree {
             Some(Entry {
                 kind: Kind::Symlink(_),
                 ..
-            }) => self
-                .resolve(&parent)?
-                .join(path.file_name())
-                .map_err(Into::into),
+            }) => inside(self.resolve_or_root(&parent)?, path),
             Some(entry) => Err(TreeError::ParentNotDir {
                 path: path.clone(),
                 found: entry.kind.name(),
@@ -129,8 +148,8 @@ impl Tree {
             // The parent itself may be reached through a link, or be missing everywhere.
             None => {
                 let parent = self.followed(&parent)?;
-                let parent = self.resolve(&parent).unwrap_or(parent);
-                Ok(parent.join(path.file_name())?)
+                let end = self.resolve_or_root(&parent);
+                inside(end.unwrap_or(Some(parent)), path)
             }
         }
     }
@@ -143,12 +162,7 @@ impl Tree {
             Some(Entry {
                 kind: Kind::Symlink(_),
                 ..
-            }) if self
-                .resolve(&at)
-                .is_ok_and(|there| self.get(&there).is_some_and(Entry::is_dir)) =>
-            {
-                Ok(())
-            }
+            }) if self.leads_to_dir(&at) => Ok(()),
             Some(entry) => Err(TreeError::ParentNotDir {
                 found: entry.kind.name(),
                 path: inside.clone(),
@@ -157,15 +171,22 @@ impl Tree {
         }
     }
 
+    fn leads_to_dir(&self, link: &ImagePath) -> bool {
+        self.resolve_or_root(link).is_ok_and(|there| {
+            there.is_none_or(|there| self.get(&there).is_some_and(Entry::is_dir))
+        })
+    }
+
     /// Where a chain of hard links ends that begins at `target`: in this layer, or in the layers below; `None` in a ring.
     fn end_of_link(&self, target: &ImagePath) -> Option<ImagePath> {
-        match self.get(target) {
-            Some(_) => self
-                .follow_hardlinks(target)
-                .ok()
-                .map(|(end, _)| end.clone()),
-            None => Some(target.clone()),
+        let mut at = target;
+        for _ in 0..MAX_LINKS {
+            match self.get(at).map(|entry| &entry.kind) {
+                Some(Kind::Hardlink(next)) => at = next,
+                _ => return Some(at.clone()),
+            }
         }
+        None
     }
 
     /// The entry that a hard link stands for, once the layer's other entries are in this tree.
@@ -173,6 +194,14 @@ impl Tree {
         let entry = self.get(&self.followed(target).ok()?)?;
         (!entry.is_dir()).then(|| entry.clone())
     }
+}
+
+/// The last component of `path` inside a directory; `None` is the root.
+fn inside(dir: Option<ImagePath>, path: &ImagePath) -> Result<ImagePath, TreeError> {
+    Ok(match dir {
+        Some(dir) => dir.join(path.file_name())?,
+        None => ImagePath::new(path.file_name())?,
+    })
 }
 
 #[cfg(test)]
@@ -292,6 +321,31 @@ mod tests {
                 "a hard link into a lower layer outlives its target",
                 &[&["c=1"], &["a=>c"], &["-c"]],
                 "a=1",
+            ),
+            (
+                "through a link to the root",
+                &[&["a=1", "l->/", "m->.."], &["l/b=2", "m/c/d=3"], &["-l/a"]],
+                "b=2 c c/d=3 l->/ m->..",
+            ),
+            (
+                "a chain of hard links into a lower layer",
+                &[&["c=1"], &["a=>b", "b=>c"]],
+                "a=1 b=1 c=1",
+            ),
+            (
+                "removal inside a directory that takes a link's place",
+                &[&["usr/x=1", "lib->usr"], &["lib", "-lib/x"]],
+                "lib usr usr/x=1",
+            ),
+            (
+                "opaque in a directory that takes a link's place",
+                &[&["usr/x=1", "lib->usr"], &["lib", "-lib/*"]],
+                "lib usr usr/x=1",
+            ),
+            (
+                "opaque through a link",
+                &[&["usr/x=1", "lib->usr"], &["-lib/*"]],
+                "lib->usr usr",
             ),
             (
                 "a hard link keeps the old content when its target is replaced later",

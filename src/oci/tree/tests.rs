@@ -51,6 +51,23 @@ fn a_file_replaces_a_directory_with_all_inside() {
 }
 
 #[test]
+fn a_file_in_a_directory_s_place_takes_its_removals_with_it() {
+    let mut tree = Tree::new();
+    for gone in [
+        Whiteout::Path(path("d")),
+        Whiteout::Path(path("d/x")),
+        Whiteout::Inside(path("d")),
+        Whiteout::Path(path("d-e/x")),
+    ] {
+        tree.white_out(gone).unwrap();
+    }
+    tree.insert(path("d"), Entry::file("", 0o644)).unwrap();
+    let left: Vec<_> = tree.whiteouts().cloned().collect();
+    let expected = ["d", "d-e/x"].map(|gone| Whiteout::Path(path(gone)));
+    assert_eq!(left, expected);
+}
+
+#[test]
 fn links_are_followed_inside_the_tree() {
     let tree = tree(&[
         ("usr/lib/os-release", Entry::file("ID=amzn", 0o644)),

@@ -13,10 +13,11 @@ use super::rule::Rule;
 use crate::digest::{DiffId, Hasher};
 use crate::entry::{Entry, Kind};
 use crate::layer::Unpacker;
+use crate::limits::Limits;
 use crate::media_type;
 use crate::path::ImagePath;
 use crate::source::{Blob, ImageSource, SourceError, described_by};
-use crate::tar_reader::{Member, Stream, TarError, TarFault, TarLimits, TarReader};
+use crate::tar_reader::{Member, Stream, TarError, TarFault, TarReader};
 use crate::tree::{Tree, Whiteout};
 
 /// Paths that are named in a finding; the others are counted.
@@ -113,7 +114,7 @@ impl Scan {
             failed: false,
         };
         let name = descriptor.digest().to_string();
-        let mut reader = TarReader::new(Stream(tee), Path::new(&name), TarLimits::default());
+        let mut reader = TarReader::new(Stream(tee), Path::new(&name), Limits::current());
         let mut rules = Rules::new(architecture, is_audited);
         let refused = match is_zstd {
             true => None,

@@ -2,13 +2,13 @@
 
 /// One challenge: a scheme and its parameters, both names in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Challenge {
-    pub(super) scheme: String,
+pub(in crate::registry) struct Challenge {
+    pub(in crate::registry) scheme: String,
     parameters: Vec<(String, String)>,
 }
 
 impl Challenge {
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(in crate::registry) fn get(&self, name: &str) -> Option<&str> {
         self.parameters
             .iter()
             .find(|(key, _)| key == name)
@@ -17,7 +17,7 @@ impl Challenge {
 }
 
 /// `Scheme key="value", key=value, Scheme …`; what does not fit the grammar ends the list.
-pub(super) fn parse(header: &str) -> Vec<Challenge> {
+pub(in crate::registry) fn parse(header: &str) -> Vec<Challenge> {
     let mut challenges: Vec<Challenge> = Vec::new();
     let mut rest = header.trim_start_matches([' ', ',']);
     while !rest.is_empty() {

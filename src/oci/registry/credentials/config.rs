@@ -23,7 +23,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Config {
+pub(in crate::registry) struct Config {
     auths: Option<BTreeMap<String, Login>>,
     cred_helpers: Option<BTreeMap<String, String>>,
     creds_store: Option<String>,
@@ -40,7 +40,7 @@ struct Login {
 }
 
 impl Config {
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+    pub(in crate::registry) fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
         // Windows editors put a mark in front.
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         if bytes.trim_ascii().is_empty() {
@@ -52,7 +52,7 @@ impl Config {
     }
 
     /// The program to ask for a registry.
-    pub(super) fn helper(&self, registry: &str) -> Option<String> {
+    pub(in crate::registry) fn helper(&self, registry: &str) -> Option<String> {
         let helpers = self.cred_helpers.iter().flatten();
         let own = best(helpers, registry, "").map(|(_, name)| name);
         let name = own.or(self.creds_store.as_ref())?;
@@ -62,7 +62,7 @@ impl Config {
     }
 
     /// The login that is in the file itself. The error is the key whose login is none.
-    pub(super) fn login(
+    pub(in crate::registry) fn login(
         &self,
         registry: &str,
         repository: &str,
@@ -116,7 +116,7 @@ impl Login {
 }
 
 /// What a helper is asked for.
-pub(super) fn server(registry: &str) -> &str {
+pub(in crate::registry) fn server(registry: &str) -> &str {
     if canonical_host(registry) == "docker.io" {
         DOCKER_HUB
     } else {

@@ -238,7 +238,7 @@ pub(super) fn refusal(url: &Url, response: Response, asked: bool) -> HttpError {
 
 /// A registry's `{"errors": [{"code": …, "message": …}]}` or a token server's `{"details": …}`, or nothing: other
 /// servers send pages, not messages.
-pub(super) fn message(body: &[u8]) -> String {
+pub(in crate::registry) fn message(body: &[u8]) -> String {
     let Ok(body) = serde_json::from_slice::<serde_json::Value>(body) else {
         return String::new();
     };

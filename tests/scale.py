@@ -1,0 +1,212 @@
+"""Time and peak memory of large images: many files, and many bytes.
+
+    tests/scale.py IMGBUILD [FILES [MEGABYTES]]
+
+Two rows of images, each ten times the one before, up to FILES empty files (1,000,000) and up to MEGABYTES (20,000) in one
+file, which compress to almost nothing, so that the disk is not what is measured. Each is pushed to docker-registry, pulled
+from it, verified, and put below a Python image as its base. Fails above 300 MB.
+"""
+
+import gzip
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+
+from bench_push import Registry
+
+MOST = 300
+# Deflate packs zeros a thousand to one: more than imgbuild takes from anybody who does not ask for it.
+TRUST = ["--max-ratio", "2000", "--max-unpacked", "64GiB"]
+CHUNK = 1 << 20
+
+
+class Blob:
+    """Writes a gzip layer as it comes, and knows both of its digests."""
+
+    def __init__(self, path):
+        self.file, self.plain, self.packed, self.size = open(path, "wb"), hashlib.sha256(), hashlib.sha256(), 0
+        self.gzip = gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=self, mtime=0)
+
+    def write(self, data):
+        self.packed.update(data)
+        self.size += len(data)
+        return self.file.write(data)
+
+    def put(self, data):
+        self.plain.update(data)
+        self.gzip.write(data)
+
+    def close(self):
+        self.gzip.close()
+        self.file.close()
+
+    def flush(self):
+        pass
+
+
+def layer(path, files, megabytes):
+    """A layer of so many empty files, a hundred in a folder, and one file of so many megabytes."""
+    blob = Blob(path)
+    member = tarfile.TarInfo
+    header = lambda info: blob.put(info.tobuf(tarfile.USTAR_FORMAT))
+    for number in range(files):
+        if number % 100 == 0:
+            info = member(f"usr/share/scale/{number // 10000:03}/{number // 100 % 100:02}")
+            info.type, info.mode = tarfile.DIRTYPE, 0o755
+            header(info)
+        header(member(f"usr/share/scale/{number // 10000:03}/{number // 100 % 100:02}/file-{number:07}"))
+    if megabytes:
+        info = member("usr/share/scale.bin")
+        info.size = megabytes * 1_000_000
+        # Longer than the octal digits of a header.
+        blob.put(info.tobuf(tarfile.GNU_FORMAT))
+        zeros, left = bytes(CHUNK), info.size
+        while left:
+            blob.put(zeros[: min(CHUNK, left)])
+            left -= min(CHUNK, left)
+        blob.put(bytes(-info.size % 512))
+    blob.put(bytes(1024))
+    blob.close()
+    return blob
+
+
+def blob_of(layout, digest):
+    return layout / "blobs" / "sha256" / digest.removeprefix("sha256:")
+
+
+def write(layout, document):
+    data = json.dumps(document).encode()
+    digest = "sha256:" + hashlib.sha256(data).hexdigest()
+    blob_of(layout, digest).write_bytes(data)
+    return digest, len(data)
+
+
+def image(layout, below, files, megabytes):
+    """An OCI layout: the base layer of the layout `below`, and a large one on top."""
+    (layout / "blobs" / "sha256").mkdir(parents=True)
+    index = json.loads((below / "index.json").read_text())
+    manifest = json.loads(blob_of(below, index["manifests"][0]["digest"]).read_text())
+    config = json.loads(blob_of(below, manifest["config"]["digest"]).read_text())
+    first = manifest["layers"][0]
+    shutil.copyfile(blob_of(below, first["digest"]), blob_of(layout, first["digest"]))
+    large = layer(layout / "large", files, megabytes)
+    digest = "sha256:" + large.packed.hexdigest()
+    os.rename(layout / "large", blob_of(layout, digest))
+    config["rootfs"]["diff_ids"] = [config["rootfs"]["diff_ids"][0], "sha256:" + large.plain.hexdigest()]
+    config["history"] = [{"created_by": "base"}, {"created_by": "scale"}]
+    config["config"] = {"Cmd": ["/bin/bash"], "Labels": {}}
+    name, size = write(layout, config)
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": name, "size": size},
+        "layers": [first, {"mediaType": first["mediaType"], "digest": digest, "size": large.size}],
+    }
+    name, size = write(layout, manifest)
+    entry = {"mediaType": manifest["mediaType"], "digest": name, "size": size}
+    (layout / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
+    (layout / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+    return name
+
+
+def measured(*command, may_fail=False):
+    """Seconds, and the peak of the resident memory in MB: what the kernel says of the child that ended."""
+    started = time.monotonic()
+    with tempfile.TemporaryFile() as said:
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode and not may_fail:
+            said.seek(0)
+            sys.exit(f"{command}: {child.returncode}\n{said.read().decode()}")
+    return time.monotonic() - started, usage.ru_maxrss / 1024
+
+
+def definitions(folder, reference):
+    """The project's definitions, with the image at `reference` as the base that python3.13 is built on."""
+    for name in ("recipes", "images"):
+        shutil.copytree(name, folder / name)
+    digest = reference.rpartition("@")[2]
+    lock = folder / "recipes" / "python3.13.lock"
+    head, _, _ = lock.read_text().partition("\nbase:\n")
+    debian = (folder / "images" / "debian12.yaml").read_text()
+    release = {"ID": "debian", "VERSION_ID": "12"}
+    base = {
+        "name": "al2023",
+        "title": "Scale",
+        "os_release": release,
+        "glibc": "2.36",
+        "system": {
+            "amd64": {
+                "name": "al2023",
+                "artifacts": [{"version": "1", "sha256": digest, "origins": [{"oci": {"reference": reference}}]}],
+            }
+        },
+    }
+    assert "bookworm" in debian
+    lock.write_text(f"{head}\nbase: {json.dumps(base)}\n")
+    return folder / "recipes" / "python3.13.yaml"
+
+
+def row(imgbuild, work, registry, below, files, megabytes):
+    name = f"{files:,} files" if files else f"{megabytes:,} MB"
+    layout, target = work / "layout", f"{registry.address}/scale/image"
+    digest = image(layout, below, files, megabytes)
+    pulled, peaks, cells = work / "pulled", [], []
+    recipe = definitions(work, f"{target}:1@{digest}".replace(":1@", "@"))
+    cache = ["--cache-dir", work / "cache"]
+    commands = [
+        ("push", ["copy", layout, f"{target}:1"]),
+        ("pull", ["copy", f"{target}:1", pulled]),
+        ("verify", ["verify", pulled, "--target", "any"]),
+        ("base", ["build", recipe, "--output", work / "dist", *cache, "--no-fallback"]),
+    ]
+    for command, args in commands:
+        seconds, peak = measured(imgbuild, *args, *TRUST, may_fail=command == "verify")
+        peaks.append(peak)
+        cells.append(f"{seconds:7.1f} s {peak:5.0f} MB")
+    print(f"{name:>18} {'  '.join(cells)}", flush=True)
+    registry.forget()
+    for folder in (layout, pulled, work / "dist", work / "recipes", work / "images"):
+        shutil.rmtree(folder, ignore_errors=True)
+    return max(peaks)
+
+
+def main():
+    imgbuild = Path(sys.argv[1]).resolve()
+    files = int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000
+    megabytes = int(sys.argv[3]) if len(sys.argv) > 3 else 20_000
+    below = Path("dist/python3.13")
+    if not below.exists():
+        sys.exit("make image first: its base is what the large layers lie on")
+    store = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "imgbuild"
+    print(f"{'':>18} {'push':^18}  {'pull':^18}  {'verify':^18}  {'base of a build':^18}")
+    worst = 0
+    # On the store's disk, so that what is built already can be linked.
+    with tempfile.TemporaryDirectory(dir=store, prefix="scale.") as folder:
+        work = Path(folder)
+        (work / "cache").mkdir()
+        for part in ("blobs", "steps", "resolved", "apt", "unpacked", "logs"):
+            if (store / part).exists():
+                subprocess.run(["cp", "-al", store / part, work / "cache"], check=True)
+        registry = Registry(work)
+        try:
+            for size in (files // 100, files // 10, files):
+                worst = max(worst, row(imgbuild, work, registry, below, size, 0))
+            for size in (megabytes // 100, megabytes // 10, megabytes):
+                worst = max(worst, row(imgbuild, work, registry, below, 0, size))
+        finally:
+            registry.server.kill()
+    print(f"at most {worst:.0f} MB; the limit is {MOST} MB")
+    sys.exit(worst > MOST)
+
+
+if __name__ == "__main__":
+    main()
