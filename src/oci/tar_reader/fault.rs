@@ -49,6 +49,9 @@ pub enum TarFault {
     /// The sum over the header is another one.
     #[error("wrong header checksum")]
     Checksum,
+    /// Bytes where only a POSIX header has a part of the name.
+    #[error("a part of its name, or of its times, that readers understand differently")]
+    Prefix,
     /// A field that holds no number, or one out of range.
     #[error("the field {0} is not a number in range")]
     Number(&'static str),
@@ -124,6 +127,7 @@ impl TarFault {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Sparse => Some("make the tar again without --sparse"),
+            Self::Prefix => Some("make the tar again with --format=pax"),
             Self::OverlayWhiteout => {
                 Some("this is a copy of an overlay's upper folder; export the image instead")
             }

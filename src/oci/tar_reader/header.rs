@@ -36,6 +36,11 @@ impl Header {
             return Err(TarFault::Checksum);
         }
         let kind = block[156];
+        // Where POSIX has the front of the name, GNU has times; Python reads a name there whatever the header is.
+        let is_plain = matches!(kind, 0 | b'0'..=b'7');
+        if is_plain && header.as_ustar().is_none() && block[345..500].iter().any(|b| *b != 0) {
+            return Err(TarFault::Prefix);
+        }
         let device = match kind {
             b'3' | b'4' => (
                 in_range("devmajor", &block[329..337])?,

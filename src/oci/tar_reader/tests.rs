@@ -304,6 +304,11 @@ fn what_is_refused() {
         ("unknown type", vec![raw(b'Z', "s")], Type(b'Z')),
         ("GNU volume label", vec![raw(b'V', "s")], Type(b'V')),
         ("GNU multi volume", vec![raw(b'M', "s")], Type(b'M')),
+        (
+            "GNU times",
+            vec![file("f", "").gnu().set(345, b"00000000001\0")],
+            Prefix,
+        ),
         ("old sparse", vec![raw(b'S', "s").gnu()], Sparse),
         (
             "PAX sparse",

@@ -119,7 +119,7 @@ fn random_member(random: &mut Random) -> Vec<u8> {
         octal(&mut block, 337, 7, 3);
     }
     let mut before = Vec::new();
-    match random.next(24) {
+    match random.next(60) {
         0 => before = extension(b'x', record("path", &"long/".repeat(40)).as_bytes()),
         1 => {
             before = extension(
@@ -356,6 +356,8 @@ fn gnu(path: &str) -> Listing {
         let (size, rest) = column(rest);
         let (day, rest) = column(rest);
         let (time, names) = column(rest);
+        // A longer time before makes the column wider.
+        let names = names.trim_start();
         let time: jiff::civil::DateTime = format!("{day}T{time}").parse().unwrap();
         let time = time.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp();
         let (uid, gid) = ids.split_once('/').unwrap();
