@@ -9,8 +9,11 @@ pub use crate::inputs::fuzz_apt as apt;
 use crate::lock::Lock;
 use crate::recipe::{BaseDefinition, Recipe};
 
-/// Each target by its name in `tests/fuzz/fuzz_targets` and `tests/fuzz/seeds`.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// A name in `tests/fuzz/fuzz_targets` and `tests/fuzz/seeds`, and what is tried.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: &[Target] = &[
     ("imgbuild_apt", apt),
     ("imgbuild_deb822", deb822),
     ("imgbuild_lock", lock),

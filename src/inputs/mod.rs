@@ -28,9 +28,9 @@ pub use fetch::{FetchOptions, Fetched, Fetcher, Place, Source};
 pub use lock::{Lock, Temporary, remove_temporaries};
 pub use origin::{Artifact, Input, Origin};
 pub use origins::Reason;
-pub use packages::{DebianPackages, NewestSource};
 #[cfg(any(test, fuzzing))]
 pub use packages::fuzz_apt;
+pub use packages::{DebianPackages, NewestSource};
 pub use progress::{Progress, ProgressMode, Transfer};
 pub use store::{Damage, Entry, Kind, Policy, Pruned, Store, StoreError};
 pub use unavailable::{Attempt, FetchError, Tried, Unavailable};

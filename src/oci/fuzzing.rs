@@ -19,8 +19,11 @@ use crate::tar_writer::{Times, write_tar};
 pub use crate::validate::fuzzing::elf;
 use crate::{Epoch, Tree, validate};
 
-/// Each target by its name in `tests/fuzz/fuzz_targets` and `tests/fuzz/seeds`.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// A name in `tests/fuzz/fuzz_targets` and `tests/fuzz/seeds`, and what is tried.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: &[Target] = &[
     ("oci_config", config),
     ("oci_docker_config", docker_config),
     ("oci_elf", elf),

@@ -4,8 +4,11 @@
 use crate::emulator::{base64, json};
 use crate::http::{Malformed, Message, Reader, Side};
 
-/// Each target by its name in `tests/fuzz/fuzz_targets` and `tests/fuzz/seeds`.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// A name in `tests/fuzz/fuzz_targets` and `tests/fuzz/seeds`, and what is tried.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: &[Target] = &[
     ("ric_base64", base64),
     ("ric_emulator_json", emulator_json),
     ("ric_http_request", http_request),

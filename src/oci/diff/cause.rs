@@ -5,7 +5,8 @@ use std::io;
 use super::files::{content_from, fields, first_difference, first_difference_of};
 use super::{Change, DiffError, LayerChange, Unpacked};
 use crate::entry::{Content, Kind};
-use crate::tar_reader::{Member, TarLimits, TarReader};
+use crate::limits::Limits;
+use crate::tar_reader::{Member, TarReader};
 
 pub(super) fn chain(
     images: [&Unpacked; 2],
@@ -90,7 +91,7 @@ fn layer(images: [&Unpacked; 2], change: &LayerChange) -> Result<Vec<String>, Di
         ));
         return Ok(lines);
     }
-    let limits = TarLimits::default();
+    let limits = Limits::current();
     let [mut a, mut b] = [
         TarReader::open(tars[0], limits)?,
         TarReader::open(tars[1], limits)?,
