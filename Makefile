@@ -32,6 +32,10 @@ check: setup ## Formatting and lints
 test-cpython: setup-test image ## Run all of CPython's own tests in the image of python3.13: 20 minutes
 	$(CARGO_TEST) --test it -- --ignored --nocapture all_of_the_interpreters_own_tests_pass
 
+repro: build ## Build the image as other users, by other clocks, in other folders, from empty caches: the same bytes?
+	@.ci/setup build repro
+	python3 tests/repro.py $(IMGBUILD) $(BUILDS)
+
 deny: setup ## Licences, sources, double versions and known vulnerabilities of our own dependencies, and their number
 	@.ci/deny
 
@@ -72,4 +76,4 @@ setup-bench:
 clean: ## Remove what was built here; the cache in ~/.cache/imgbuild stays
 	rm -rf target dist
 
-.PHONY: help image test test-cpython check deny fuzz scale bench bench-ric bench-push build setup setup-test setup-bench setup-fuzz clean
+.PHONY: help image test test-cpython check repro deny fuzz scale bench bench-ric bench-push build setup setup-test setup-bench setup-fuzz clean
