@@ -36,10 +36,9 @@ pub struct Note {
 
 /// Asks for newer versions.
 pub struct Asker<'s> {
-    /// Where apt keeps its lists.
-    pub store: &'s Store,
-    /// The oldest series of Python that uses the installers: `3.10`.
-    pub python: String,
+    store: &'s Store,
+    apt: DebianPackages<'s>,
+    python: String,
 }
 
 /// What an origin has instead of an artifact.
@@ -49,7 +48,16 @@ struct Found {
     is_newer: bool,
 }
 
-impl Asker<'_> {
+impl<'s> Asker<'s> {
+    /// apt's lists lie in the store; `python` is the oldest series that uses the installers: `3.10`.
+    pub fn new(store: &'s Store, python: &str) -> Self {
+        Self {
+            store,
+            apt: DebianPackages::new(store),
+            python: python.to_owned(),
+        }
+    }
+
     /// Brings the sources called `names` up to date in the catalogue.
     pub fn update(
         &self,
@@ -114,14 +122,14 @@ impl Asker<'_> {
         else {
             return Ok(None);
         };
-        let apt = DebianPackages::new(self.store);
         let failed = |source| UpdateError::Apt {
             name: name.to_owned(),
             source: Box::new(source),
         };
-        let mut newest = apt.newest_source(suite, package).map_err(failed)?;
+        let mut newest = self.apt.newest_source(suite, package).map_err(failed)?;
         if !suite.ends_with("-security") {
-            let security = apt
+            let security = self
+                .apt
                 .newest_source(&format!("{suite}-security"), package)
                 .map_err(failed)?;
             if let Some(security) = security.filter(|security| {

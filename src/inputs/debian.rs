@@ -291,6 +291,7 @@ fn apt_get(configuration: &Path) -> Process {
 }
 
 /// Options in a file, because only there can hooks of the machine be cleared: some delete the system's own caches. The
+/// error mode is named because apt otherwise goes on with old lists when it has no network, and says nothing. The
 /// cache of the lists is named because container images switch it off, and without it each call reads them all anew.
 fn configuration(folder: &Path) -> String {
     let folder = folder.display();
@@ -305,6 +306,7 @@ fn configuration(folder: &Path) -> String {
          Acquire::Languages \"none\";\n\
          Acquire::ForceHash \"SHA256\";\n\
          Acquire::Check-Valid-Until \"false\";\n\
+         APT::Update::Error-Mode \"any\";\n\
          APT::Sandbox::User \"root\";\n\
          #clear APT::Update::Pre-Invoke;\n\
          #clear APT::Update::Post-Invoke;\n\

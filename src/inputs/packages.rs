@@ -68,6 +68,8 @@ fn is_absent(said: &str) -> bool {
     let words = [
         "Unable to find a source package",
         "does not have a Release file",
+        // apt's words for a suite without any sources.
+        "You must put some 'deb-src' URIs",
     ];
     words.iter().any(|words| said.contains(words))
 }

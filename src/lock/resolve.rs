@@ -110,7 +110,7 @@ impl ResolveError {
             Self::NotListed { catalogue, .. } => Some(format!("add its version, sha256 and origins to {}", catalogue.display())),
             Self::NoDigest { .. } => Some("pin the image: `skopeo inspect --format '{{.Digest}}' docker://REFERENCE` prints it".to_owned()),
             Self::Wheels { source, .. } => source.hint().or_else(|| Some("is there such a version, and does pip reach its index? Nothing was written".to_owned())),
-            Self::Packages { source, .. } => source.hint(),
+            Self::Packages { source, .. } => source.hint().or_else(|| Some("does apt reach its mirror? Nothing was written".to_owned())),
             Self::Library(error) => error.hint(),
             _ => None,
         }

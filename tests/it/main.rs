@@ -6,6 +6,7 @@
 //! | `cli` | bad input: one error, a hint, exit code 1 |
 //! | `credentials` | logins, CAs and proxies as users have them, and that none of it shows |
 //! | `cpython` | CPython's own tests, inside the image |
+//! | `diff` | what differs between images, wherever they are |
 //! | `inputs` | every kind of origin against its real client |
 //! | `lock` | locks that are not what they should be, and updates |
 //! | `image` | one whole build of python3.13, looked at by independent tools and used |
@@ -21,6 +22,7 @@ mod base;
 mod cli;
 mod cpython;
 mod credentials;
+mod diff;
 #[path = "../../src/oci/registry/fake.rs"]
 #[allow(dead_code, reason = "its own crate's tests use all of it")]
 mod fake;

@@ -138,10 +138,7 @@ fn ask(
             true => b,
             false => a,
         });
-    let asker = Asker {
-        store,
-        python: oldest.unwrap_or_default(),
-    };
+    let asker = Asker::new(store, &oldest.unwrap_or_default());
     let mut notes = asker.update(catalogue, &wanted)?;
     if parts.base {
         notes.extend(pairs.iter().flat_map(|pair| system(&pair.lock)));
