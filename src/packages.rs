@@ -1,167 +1,154 @@
-//! A root file system → the packages that say that they are in it: Debian's, and Python's distributions. Comes in a tree,
-//! goes out names and versions. What says nothing of itself is not found.
+//! Two images → the packages of which they have other versions: the base's, Python's, and, where an image's papers lie
+//! beside it, what is linked into the interpreter, of which no file in the image tells.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
-use oci::{Entry, ImagePath, Tree, TreeError};
+use oci::{ManifestDigest, Tree};
 use serde::Serialize;
+use serde_json::Value;
 
-/// Larger than every real database of packages.
-const MAX_DATABASE: u64 = 64 << 20;
+use crate::papers::{Component, Kind, Paper, Papers, packages, wheels};
 
-/// Who says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PackageKind {
-    /// dpkg's database.
-    Debian,
-    /// A `.dist-info` folder.
-    Python,
-}
-
-/// One package.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Package {
-    /// Who says it.
-    pub kind: PackageKind,
-    /// Its name there.
-    pub name: String,
-    /// Its version there.
-    pub version: String,
-}
+/// Everything of an image that has a version: its kind and name, and the versions, which are several where it is in several
+/// places.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Packages(BTreeMap<(&'static str, String), BTreeSet<String>>);
 
 /// A package with other versions; an empty list: not there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PackageChange {
-    /// Who says it.
-    pub kind: PackageKind,
-    /// Its name there.
+    /// `system`, `package`, `python`, `interpreter`, `linked`.
+    pub kind: &'static str,
+    /// Its authors' name.
     pub name: String,
-    /// In the first image; several where it is installed in several places.
+    /// In the first image.
     pub old: BTreeSet<String>,
     /// In the second image.
     pub new: BTreeSet<String>,
 }
 
-/// Everything that is found, sorted.
-pub fn inventory(root: &Tree) -> Result<BTreeSet<Package>, TreeError> {
-    let mut found = BTreeSet::new();
-    for (path, entry) in root.iter() {
-        let Some(kind) = kind_of(path, entry) else {
-            continue;
-        };
-        let text = root.content(path)?.read(MAX_DATABASE)?;
-        for paragraph in String::from_utf8_lossy(&text).split("\n\n") {
-            found.extend(package(kind, paragraph));
-            // What follows in a distribution's file is its description.
-            if kind == PackageKind::Python {
-                break;
-            }
+impl Packages {
+    /// What a root file system's own databases say.
+    pub fn of(root: &Tree) -> Self {
+        let mut found = Self::default();
+        let distributions = wheels::distributions(root, &BTreeMap::new());
+        for component in packages::of(root).into_iter().chain(distributions) {
+            found.add(&component);
         }
+        found
     }
-    Ok(found)
-}
 
-fn kind_of(path: &ImagePath, entry: &Entry) -> Option<PackageKind> {
-    let bytes = path.as_bytes();
-    let is_debian = bytes == b"var/lib/dpkg/status"
-        || (bytes.starts_with(b"var/lib/dpkg/status.d/") && !bytes.ends_with(b".md5sums"));
-    match () {
-        () if !matches!(entry.kind, oci::Kind::File(_)) => None,
-        () if is_debian => Some(PackageKind::Debian),
-        () if bytes.ends_with(b".dist-info/METADATA") => Some(PackageKind::Python),
-        () => None,
+    fn add(&mut self, component: &Component) {
+        let kind = match component.kind {
+            Kind::OperatingSystem => "system",
+            Kind::Package => "package",
+            Kind::Interpreter => "interpreter",
+            Kind::Linked => "linked",
+            Kind::Distribution => "python",
+        };
+        let key = (kind, component.name.clone());
+        self.0
+            .entry(key)
+            .or_default()
+            .insert(component.version.clone());
     }
-}
-
-fn package(kind: PackageKind, paragraph: &str) -> Option<Package> {
-    let field = |name: &str| {
-        let mut values = paragraph.lines().filter_map(|line| line.strip_prefix(name));
-        values.next().map(|value| value.trim().to_owned())
-    };
-    let name = match kind {
-        PackageKind::Debian => field("Package:")?,
-        PackageKind::Python => field("Name:")?,
-    };
-    let is_gone = field("Status:").is_some_and(|status| !status.ends_with(" installed"));
-    let version = field("Version:").filter(|_| !is_gone)?;
-    Some(Package {
-        kind,
-        name,
-        version,
-    })
 }
 
 /// What is another version, or in one only.
-pub fn difference(old: &BTreeSet<Package>, new: &BTreeSet<Package>) -> Vec<PackageChange> {
-    let versions = |packages: &BTreeSet<Package>| {
-        let mut all: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
-        for package in packages {
-            let key = (package.kind, package.name.clone());
-            all.entry(key).or_default().insert(package.version.clone());
-        }
-        all
-    };
-    let (mut old, mut new) = (versions(old), versions(new));
-    let keys: BTreeSet<_> = old.keys().chain(new.keys()).cloned().collect();
-    let change = |key: (PackageKind, String)| {
-        let change = PackageChange {
-            old: old.remove(&key).unwrap_or_default(),
-            new: new.remove(&key).unwrap_or_default(),
-            kind: key.0,
-            name: key.1,
-        };
-        (change.old != change.new).then_some(change)
+pub fn changes(old: &Packages, new: &Packages) -> Vec<PackageChange> {
+    let keys: BTreeSet<_> = old.0.keys().chain(new.0.keys()).collect();
+    let change = |key: &(&'static str, String)| {
+        let [old, new] =
+            [old, new].map(|packages| packages.0.get(key).cloned().unwrap_or_default());
+        let (kind, name) = (key.0, key.1.clone());
+        (old != new).then_some(PackageChange {
+            kind,
+            name,
+            old,
+            new,
+        })
     };
     keys.into_iter().filter_map(change).collect()
+}
+
+/// What is linked into the interpreters of two layouts, by their papers; nothing unless both have them.
+pub fn linked(images: [(&Path, ManifestDigest); 2]) -> Vec<PackageChange> {
+    let [old, new] = images.map(|(layout, digest)| by_papers(layout, digest));
+    match (old, new) {
+        (Some(old), Some(new)) => changes(&old, &new),
+        _ => Vec::new(),
+    }
+}
+
+fn by_papers(layout: &Path, digest: ManifestDigest) -> Option<Packages> {
+    // Papers of another image say nothing of this one.
+    let papers = Papers::read(layout, digest).ok()??;
+    let (_, bytes) = papers
+        .iter()
+        .find(|(paper, _)| *paper == Paper::CycloneDx)?;
+    let document: Value = serde_json::from_slice(bytes).ok()?;
+    let mut found = Packages::default();
+    for component in document["components"].as_array()? {
+        let text = |key: &str| component[key].as_str();
+        let kind = match text("bom-ref")?.split('-').next()? {
+            "Interpreter" => Kind::Interpreter,
+            "Linked" => Kind::Linked,
+            _ => continue,
+        };
+        found.add(&Component::new(kind, text("name")?, text("version")?));
+    }
+    Some(found)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use oci::Entry;
 
-    fn tree(boto3: &str, removed: &str) -> Tree {
+    fn tree(boto3: &str, more: &str) -> Tree {
         let mut tree = Tree::new();
         let status = format!(
-            "Package: libc6\nStatus: install ok installed\nVersion: 2.36-9\nDescription: C\n Package: no\n\n\
-             Package: old\nStatus: deinstall ok config-files\nVersion: 1\n{removed}"
+            "Package: libc6\nStatus: install ok installed\nVersion: 2.36-9\nArchitecture: amd64\n{more}"
         );
         let metadata =
             format!("Metadata-Version: 2.1\nName: boto3\nVersion: {boto3}\n\nVersion: 9\n");
+        let site = "var/lang/lib/python3.13/site-packages";
         for (path, text) in [
-            ("var/lib/dpkg/status", status),
             (
-                "var/lang/lib/python3.13/site-packages/boto3-1.dist-info/METADATA",
-                metadata,
+                "etc/os-release".to_owned(),
+                "ID=debian\nVERSION_ID=\"12\"\n".to_owned(),
             ),
-            (
-                "opt/METADATA",
-                "Name: not-installed\nVersion: 1\n".to_owned(),
-            ),
+            ("var/lib/dpkg/status".to_owned(), status),
+            (format!("{site}/boto3-1.dist-info/METADATA"), metadata),
         ] {
-            tree.insert(path.parse().unwrap(), Entry::file(text, 0o644))
-                .unwrap();
+            let path = path.parse().unwrap();
+            tree.insert(path, Entry::file(text, 0o644)).unwrap();
         }
         tree
     }
 
     #[test]
-    fn databases_are_read_and_compared() {
-        let old = inventory(&tree("1.44.4", "")).unwrap();
-        let names: Vec<_> = old
-            .iter()
-            .map(|package| (package.name.as_str(), package.version.as_str()))
-            .collect();
-        assert_eq!(names, [("libc6", "2.36-9"), ("boto3", "1.44.4")]);
-        let new = inventory(&tree("1.44.5", "\n\nPackage: new\nVersion: 2\n")).unwrap();
-        let changes: Vec<String> = difference(&old, &new)
+    fn databases_are_compared() {
+        let old = Packages::of(&tree("1.44.4", ""));
+        let more = "\nPackage: new\nStatus: install ok installed\nVersion: 2\nArchitecture: all\n";
+        let new = Packages::of(&tree("1.44.5", more));
+        let shown: Vec<String> = changes(&old, &new)
             .into_iter()
-            .map(|change| format!("{} {:?} {:?}", change.name, change.old, change.new))
+            .map(|change| {
+                format!(
+                    "{} {} {:?} {:?}",
+                    change.kind, change.name, change.old, change.new
+                )
+            })
             .collect();
         assert_eq!(
-            changes,
-            [r#"new {} {"2"}"#, r#"boto3 {"1.44.4"} {"1.44.5"}"#]
+            shown,
+            [
+                r#"package new {} {"2"}"#,
+                r#"python boto3 {"1.44.4"} {"1.44.5"}"#
+            ]
         );
-        assert_eq!(difference(&old, &old), []);
+        assert_eq!(changes(&old, &old), []);
     }
 }

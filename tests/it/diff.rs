@@ -14,7 +14,10 @@ fn layout(dir: &Path, name: &str, change: impl FnOnce(&mut Tree)) -> PathBuf {
     let mut tree = Tree::new();
     for (path, text) in [
         ("opt/a.txt", "one\ntwo\n"),
-        ("var/lib/dpkg/status", "Package: a\nVersion: 1\n"),
+        (
+            "var/lib/dpkg/status",
+            "Package: a\nStatus: install ok installed\nVersion: 1\n",
+        ),
     ] {
         tree.insert(path.parse().unwrap(), Entry::file(text, 0o644))
             .unwrap();
@@ -60,10 +63,7 @@ fn an_image_is_the_same_wherever_it_is() {
     run(&mut program("skopeo", ["copy", "--quiet", &from, &to])).succeeded();
     let (code, said) = diff(&there, &docker);
     assert_eq!(code, Some(3), "{said}");
-    assert!(
-        said.contains("files: 0 added, 0 removed, 0 changed"),
-        "{said}"
-    );
+    assert!(!said.contains("\nfiles"), "{said}");
     assert!(said.contains("it is compressed in another way"), "{said}");
 }
 
@@ -73,7 +73,10 @@ fn what_differs_is_named_with_its_first_cause() {
     let old = layout(folder.path(), "old", |_| {}).display().to_string();
     let new = layout(folder.path(), "new", |tree| {
         tree.get_mut(&"opt/a.txt".parse().unwrap()).unwrap().mode = 0o755;
-        let status = Entry::file("Package: a\nVersion: 2\n", 0o644);
+        let status = Entry::file(
+            "Package: a\nStatus: install ok installed\nVersion: 2\n",
+            0o644,
+        );
         tree.get_mut(&"var/lib/dpkg/status".parse().unwrap())
             .unwrap()
             .kind = status.kind;
@@ -84,11 +87,11 @@ fn what_differs_is_named_with_its_first_cause() {
     let (code, said) = diff(&old, &new);
     assert_eq!(code, Some(3), "{said}");
     for expected in [
-        "\npackages\n  Debian  a  1 → 2\n",
+        "\npackages\n  package  a  1 → 2\n",
         "files: 2 added, 0 removed, 2 changed\n",
         "\n  ~ /opt/a.txt  mode: 0644 → 0755\n",
         "\n  + /opt/new/ and 1 inside\n",
-        "\n  ~ /var/lib/dpkg/status  content from byte 20: \"2",
+        "\n  ~ /var/lib/dpkg/status  content from byte 49: \"2",
         "\nbecause\n  manifest sha256:",
         "\n  layer 0 (files) sha256:",
         "\n  /opt/a.txt: mode: 0644 became 0755\n",

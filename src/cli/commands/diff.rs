@@ -4,7 +4,7 @@ mod table;
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use oci::diff::{Difference, Unpacked};
 use oci::registry::Registry;
 use oci::source::{Access, ImageSource, Location};
@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::cli::flags::{self, Format};
 use crate::cli::settings::Settings;
 use crate::inputs::Progress;
-use crate::packages::{self, PackageChange};
+use crate::packages::{self, PackageChange, Packages};
 
 /// The exit code for images that differ: 1 and 2 say that they could not be compared.
 const DIFFERENT: u8 = 3;
@@ -42,11 +42,14 @@ pub fn run(settings: &Settings, flags: &flags::Diff) -> Result<u8> {
     } else {
         let unpack = |source| Unpacked::new(source, platform, scratch.path());
         let [a, b] = [unpack(&sources[0])?, unpack(&sources[1])?];
-        let inventory = |image: &Unpacked, location: &Location| {
-            packages::inventory(&image.root)
-                .with_context(|| format!("cannot read the packages of {location}"))
-        };
-        changes = packages::difference(&inventory(&a, &old)?, &inventory(&b, &new)?);
+        changes = packages::changes(&Packages::of(&a.root), &Packages::of(&b.root));
+        if let (Location::Local { path: old, .. }, Location::Local { path: new, .. }) = (&old, &new)
+        {
+            changes.extend(packages::linked([
+                (old, a.image.digest()),
+                (new, b.image.digest()),
+            ]));
+        }
         Difference::between(&a, &b)?
     };
     let names = [old.to_string(), new.to_string()];

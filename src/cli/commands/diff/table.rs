@@ -7,7 +7,7 @@ use oci::diff::{Change, Difference, FileChange, LayerSummary};
 
 use super::super::inspect::clean;
 use super::versions;
-use crate::packages::{PackageChange, PackageKind};
+use crate::packages::PackageChange;
 
 /// Lines about files, unless all are asked for.
 const FILES: usize = 40;
@@ -68,10 +68,6 @@ pub fn text(
 }
 
 fn package(change: &PackageChange) -> [String; 4] {
-    let kind = match change.kind {
-        PackageKind::Debian => "Debian",
-        PackageKind::Python => "Python",
-    };
     let versions = format!("{} → {}", versions(&change.old), versions(&change.new));
     [
         kind.to_owned(),
