@@ -40,10 +40,7 @@ impl fmt::Display for InputChange {
 /// What differs, sorted by name. An input that changed alike in several places is one change.
 pub fn changes(old: &Lock, new: &Lock) -> Vec<InputChange> {
     let (old, new) = (inputs(old), inputs(new));
-    let mut merged: BTreeMap<
-        (String, Option<String>, Option<String>, Option<String>),
-        Vec<String>,
-    > = BTreeMap::new();
+    let mut merged: BTreeMap<_, Vec<String>> = BTreeMap::new();
     let keys = old
         .keys()
         .chain(new.keys().filter(|key| !old.contains_key(*key)));

@@ -306,8 +306,8 @@ impl Resolver<'_> {
     /// The packages of a base in the lock that is not asked anew, if they are those of the same definition.
     fn known_packages(&self, definition: &BaseDefinition, arch: Arch) -> Option<Vec<Input>> {
         let lock = self.asked.packages?;
-        let bases = std::iter::once(&lock.base).chain(&lock.stand_in);
-        let base = bases.filter(|base| base.name == definition.name).next()?;
+        let mut bases = std::iter::once(&lock.base).chain(&lock.stand_in);
+        let base = bases.find(|base| base.name == definition.name)?;
         let packages = base.packages.get(&arch)?;
         let wanted = &definition.packages.as_ref()?.names;
         let has = |name: &String| packages.iter().any(|package| package.name == *name);

@@ -75,7 +75,7 @@ pub struct LayerSummary {
 pub enum DiffError {
     /// One cannot be read.
     #[error(transparent)]
-    Source(#[from] SourceError),
+    Source(Box<SourceError>),
     /// A layer's bytes are no layer, or others than its digest says.
     #[error("{image}: layer {layer}")]
     Layer {
@@ -102,14 +102,26 @@ pub enum DiffError {
         /// Counted from 0 at the bottom.
         layer: usize,
         /// Why.
-        source: TreeError,
+        source: Box<TreeError>,
     },
     /// A tar that could be read a moment ago.
     #[error(transparent)]
-    Tar(#[from] TarError),
+    Tar(Box<TarError>),
     /// Unpacked content that cannot be read, or a folder that cannot be written.
     #[error("cannot use the folder for unpacked layers")]
     Scratch(#[from] std::io::Error),
+}
+
+impl From<TarError> for DiffError {
+    fn from(error: TarError) -> Self {
+        Self::Tar(error.into())
+    }
+}
+
+impl From<SourceError> for DiffError {
+    fn from(error: SourceError) -> Self {
+        Self::Source(error.into())
+    }
 }
 
 impl DiffError {

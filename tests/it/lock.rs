@@ -115,10 +115,8 @@ fn an_update_brings_the_newest_sdk_and_is_what_the_diff_names() {
     assert_eq!(dry.stdout, done.stdout);
     let row = |name: &str| {
         let rows = done.stdout.lines();
-        let row = rows.map(|line| line.split_whitespace().collect::<Vec<_>>());
-        row.filter(|cells| cells.get(1) == Some(&name))
-            .next()
-            .unwrap()
+        let mut row = rows.map(|line| line.split_whitespace().collect::<Vec<_>>());
+        row.find(|cells| cells.get(1) == Some(&name)).unwrap()
     };
     assert_eq!(row("boto3")[2], "1.44.4");
     let newest = row("boto3")[3];

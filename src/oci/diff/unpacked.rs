@@ -12,7 +12,7 @@ use crate::digest::{DiffId, Digest, Hasher, LayerDigest};
 use crate::layer::Unpacker;
 use crate::registry::{Descriptor, Platform};
 use crate::source::{ImageSource, SourceImage};
-use crate::tree::Tree;
+use crate::tree::{Tree, TreeError};
 
 /// One image, ready to be compared.
 pub struct Unpacked {
@@ -77,10 +77,10 @@ impl Unpacked {
                 },
             };
             let (tar, diff_id) = tar_of(source, descriptor, scratch)?.map_err(failed)?;
-            let refused = |source| DiffError::Tree {
+            let refused = |source: TreeError| DiffError::Tree {
                 image: shown.clone(),
                 layer,
-                source,
+                source: source.into(),
             };
             let tree = Tree::from_tar(&tar).map_err(refused)?;
             layers.push(UnpackedLayer {

@@ -70,7 +70,7 @@ pub fn text(
 fn package(change: &PackageChange) -> [String; 4] {
     let versions = format!("{} → {}", versions(&change.old), versions(&change.new));
     [
-        kind.to_owned(),
+        change.kind.to_owned(),
         change.name.clone(),
         versions,
         String::new(),
