@@ -8,7 +8,7 @@ use oci::Digest;
 
 use super::packages::Packages;
 use super::toolchain::Toolchain;
-use crate::inputs::Fetched;
+use crate::inputs::{Fetched, Origin};
 
 /// Licence texts, by the name of what they are for.
 pub struct Licences(BTreeMap<&'static str, Vec<u8>>);
@@ -16,7 +16,12 @@ pub struct Licences(BTreeMap<&'static str, Vec<u8>>);
 impl Licences {
     /// Reads them from the unpacked compilers; `std` is the package with Rust's library.
     pub fn read(zig: &Toolchain, rust: &Packages, std: &Fetched) -> io::Result<Self> {
-        let of_std = format!("usr/share/doc/{}/copyright", std.name);
+        let package = std.artifact.origins.iter().find_map(|origin| match origin {
+            Origin::DebianPackage { package, .. } => Some(package.as_str()),
+            _ => None,
+        });
+        let package = package.unwrap_or(&std.name);
+        let of_std = format!("usr/share/doc/{package}/copyright");
         Ok(Self(BTreeMap::from([
             ("imgbuild", include_bytes!("../../LICENSE").to_vec()),
             ("rust", rust.file(&of_std)?),

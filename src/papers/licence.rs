@@ -44,7 +44,11 @@ impl Licence {
             return None;
         }
         if spdx::Expression::parse(&text).is_ok() {
-            return Some(Self::known(&text));
+            let words = text.split(' ').map(|word| match word {
+                "and" | "or" | "with" => word.to_uppercase(),
+                word => word.to_owned(),
+            });
+            return Some(Self::known(&words.collect::<Vec<_>>().join(" ")));
         }
         if text.contains(['(', ')']) {
             return Some(named(&text));
@@ -211,6 +215,7 @@ mod tests {
             ),
             ("(GPLv2 or BSD) and Odd", "LicenseRef-GPLv2-or-BSD--and-Odd"),
             ("Apache License 2.0", "Apache-2.0"),
+            ("MIT and (ISC or Zlib)", "MIT AND (ISC OR Zlib)"),
             (
                 "Apache-2.0 WITH LLVM-exception",
                 "Apache-2.0 WITH LLVM-exception",

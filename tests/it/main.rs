@@ -11,6 +11,7 @@
 //! | `lock` | locks that are not what they should be, and updates |
 //! | `image` | one whole build of python3.13, looked at by independent tools and used |
 //! | `base` | the base's real origins, from a registry and a web server of this machine |
+//! | `papers` | what an image consists of and how it came to be, read by the standards' own tools |
 //! | `push` | publishing, against real registries and over lines that break |
 //! | `sandbox` | what a script tries while it is built, and that it fails |
 //! | `variants` | the interpreters beside the plain one: a JIT, no lock, another series |
@@ -31,6 +32,7 @@ mod image;
 mod inputs;
 mod line;
 mod lock;
+mod papers;
 mod push;
 #[path = "../../src/oci/tests/support/mod.rs"]
 mod registries;

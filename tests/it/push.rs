@@ -3,7 +3,7 @@
 
 mod bad_input;
 mod broken_lines;
-mod peer;
+pub(crate) mod peer;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,12 @@ use crate::registries::real_registry::RealRegistry;
 use peer::Peer;
 
 /// A layout of one image with two layers; `salt` makes it another.
-fn layout(dir: &Path, architecture: &str, salt: &str, annotations: &[(&str, &str)]) -> PathBuf {
+pub(crate) fn layout(
+    dir: &Path,
+    architecture: &str,
+    salt: &str,
+    annotations: &[(&str, &str)],
+) -> PathBuf {
     let epoch = Epoch::new(1_790_000_000).unwrap();
     let blobs = dir.join("blobs");
     let mut builder = ImageBuilder::new(Platform::linux(architecture), epoch);

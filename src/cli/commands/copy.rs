@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use oci::copy::{self, Destination};
-use oci::registry::{Endpoint, Graph, Push, Reference, Registry, Watch};
+use oci::registry::{Descriptor, Endpoint, Graph, Push, Reference, Referrers, Registry, Watch};
 use oci::source::{Access, ImageSource, Location, Name};
 use serde_json::json;
 
+use super::CommandError;
 use super::push::{refuse_fallback, report};
 use crate::cli::flags;
 use crate::cli::sending::Sending;
@@ -41,6 +42,20 @@ pub fn run(settings: &Settings, flags: &flags::Copy) -> Result<()> {
     };
     let platform = image.as_ref().map(|image| image.platform.clone());
     let failed = || format!("cannot copy {location} to {destination}");
+    let from = match (&location, &destination) {
+        _ if !flags.referrers => None,
+        (Location::Registry(from), Destination::Registry(_)) => {
+            Some((Endpoint::new(&http, from)?, from))
+        }
+        _ => {
+            let hint = "leave out --referrers, or copy from a registry to a registry";
+            return Err(CommandError::new(
+                "only registries know what is attached to an image",
+                hint,
+            )
+            .into());
+        }
+    };
     let name = match &destination {
         Destination::Registry(reference) => {
             if let (Some(image), Location::Local { .. }) = (&image, &location) {
@@ -54,6 +69,7 @@ pub fn run(settings: &Settings, flags: &flags::Copy) -> Result<()> {
                 &source,
                 &graph,
                 &location,
+                from.as_ref().map(|(endpoint, from)| (endpoint, *from)),
             )
             .with_context(failed)?;
             format!("{}/{}", reference.registry(), reference.repository())
@@ -85,6 +101,7 @@ fn to_registry(
     source: &ImageSource,
     graph: &Graph,
     from: &Location,
+    attached_at: Option<(&Endpoint, &Reference)>,
 ) -> Result<()> {
     let digest = graph.root().digest;
     let tags = match (to.tag(), to.digest()) {
@@ -103,15 +120,48 @@ fn to_registry(
         }
         _ => Vec::new(),
     };
+    let open = |blob: &Descriptor| copy::open(source, blob);
     let push = Push {
         endpoint,
         repository: to.repository(),
         graph,
-        open: &|blob| copy::open(source, blob),
+        open: &open,
         mount_from: &mount_from,
-        watch,
+        watch: watch.clone(),
     };
-    push.run(&tags)?;
+    // What belongs to the image is there before a tag leads to it.
+    let before = attached_at.map(|(attached_at, from)| {
+        let (open, mount_from) = (&open, &mount_from);
+        move || -> Result<()> {
+            for document in &graph.documents {
+                let at = |endpoint, repository| Referrers {
+                    endpoint,
+                    repository,
+                    subject: document.digest,
+                };
+                for entry in at(attached_at, from.repository()).list(None)? {
+                    let artifact = Descriptor {
+                        media_type: entry.media_type,
+                        digest: entry.digest,
+                        size: entry.size,
+                    };
+                    let artifact = copy::graph(source, &artifact)?;
+                    let push = Push {
+                        endpoint,
+                        repository: to.repository(),
+                        graph: &artifact,
+                        open,
+                        mount_from,
+                        watch: watch.clone(),
+                    };
+                    push.blobs()?;
+                    at(endpoint, to.repository()).put(artifact.root())?;
+                }
+            }
+            Ok(())
+        }
+    });
+    push.run_with(&tags, before)?;
     Ok(())
 }
 

@@ -62,6 +62,9 @@ pub struct Copy {
     /// Copy only this image of an index, as in arm64 or linux/arm64
     #[arg(long)]
     pub platform: Option<Platform>,
+    /// Copy what is attached to the image, too: SBOMs, signatures; from registry to registry
+    #[arg(long)]
+    pub referrers: bool,
     /// Copy an image to a registry although its build fell back on other inputs than the recipe's
     #[arg(long)]
     pub allow_fallback: bool,
