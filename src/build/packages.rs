@@ -4,7 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use oci::{Digest, Tree};
+use oci::{Digest, Entry, ImagePath, Tree};
 
 use super::BuildError;
 use super::step::Tool;
@@ -41,6 +41,12 @@ impl Packages {
             for (number, package) in packages.iter().enumerate() {
                 let deb = read_deb(&package.path, scratch.path(), &number.to_string())?;
                 root = root.with_layer(deb.data)?;
+            }
+            // An absolute link, and the root is not this folder: QEMU would look for the loader among this machine's files.
+            let loader: ImagePath = "lib64/ld-linux-x86-64.so.2".parse().expect("a path");
+            if root.get(&loader).is_some() {
+                let target = "../lib/x86_64-linux-gnu/ld-linux-x86-64.so.2";
+                root.insert(loader, Entry::symlink(target))?;
             }
             root.extract(folder)?;
             Ok::<_, BuildError>(())
