@@ -1,6 +1,7 @@
 //! `imgbuild push`: built images in, a tag of a registry out.
 
-use std::collections::BTreeMap;
+mod papers;
+
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,15 +9,13 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use oci::media_type::is_index;
 use oci::registry::{
-    Descriptor, Document, Endpoint, Graph, OpenBlob, Platform, Push, Pushed, Reference, Referrers,
-    Registry,
+    Descriptor, Document, Endpoint, Graph, OpenBlob, Platform, Push, Pushed, Reference, Registry,
 };
 use oci::source::{Access, ImageSource, Location, SourceImage};
 use oci::{Digest, ManifestDigest, copy};
 use serde_json::{Value, json};
 
 use super::{CommandError, lock};
-use crate::cli::attachment::{Attachment, Bytes, File};
 use crate::cli::flags::{self, Format};
 use crate::cli::sending::Sending;
 use crate::cli::settings::Settings;
@@ -64,7 +63,7 @@ pub fn run(settings: &Settings, flags: &flags::Push) -> Result<()> {
         if flags.locked {
             refuse_another_lock(settings, &image.documents)?;
         }
-        image.papers = papers(image, flags, &progress)?;
+        image.papers = papers::of(image, flags, &progress)?;
     }
     let graph = match images.as_slice() {
         [image] if !flags.index => image.graph.clone(),
@@ -88,7 +87,12 @@ pub fn run(settings: &Settings, flags: &flags::Push) -> Result<()> {
     let mut attached = Vec::new();
     let before = || -> Result<()> {
         for image in &images {
-            attached.extend(attach(image, &endpoint, &flags.reference, &progress)?);
+            attached.extend(papers::attach(
+                image,
+                &endpoint,
+                &flags.reference,
+                &progress,
+            )?);
         }
         if let Some(signer) = &flags.sign {
             for document in &graph.documents {
@@ -255,71 +259,6 @@ fn mounts(to: &Reference, named: &[String], images: &[Image]) -> Result<Vec<Stri
         }
     }
     Ok(repositories)
-}
-
-/// The papers beside an image, if they are wanted.
-fn papers(image: &Image, flags: &flags::Push, progress: &Progress) -> Result<Option<Papers>> {
-    if flags.no_attest {
-        return Ok(None);
-    }
-    let digest = ManifestDigest(image.graph.root().digest);
-    let place = image.place.as_deref();
-    let found = place
-        .map(|place| Papers::read(place, digest))
-        .transpose()?
-        .flatten();
-    if found.is_none() {
-        let shown = place.map_or_else(|| digest.to_string(), |place| place.display().to_string());
-        let message = format!("there are no papers beside {shown}");
-        if flags.attest {
-            return Err(CommandError::new(
-                message,
-                "`imgbuild build` writes them beside the layout",
-            )
-            .into());
-        }
-        progress.note(&format!("{message}: none are attached"));
-    }
-    Ok(found)
-}
-
-/// Attaches those of an image's papers that are not there yet; returns them as `registry/repository@sha256:…`.
-fn attach(
-    image: &Image,
-    endpoint: &Endpoint,
-    to: &Reference,
-    progress: &Progress,
-) -> Result<Vec<String>> {
-    let Some(papers) = &image.papers else {
-        return Ok(Vec::new());
-    };
-    let subject = image.graph.root().descriptor();
-    let repository = to.repository();
-    let referrers = Referrers {
-        endpoint,
-        repository,
-        subject: subject.digest,
-    };
-    let failed = || format!("cannot attach the papers of {}", subject.digest);
-    let there = referrers.list(None).with_context(failed)?;
-    let mut attached = Vec::new();
-    for (paper, bytes) in papers.iter() {
-        let file = File {
-            name: format!("{}{}", papers.name(), paper.suffix()),
-            media_type: paper.media_type().to_owned(),
-            bytes: Bytes::Memory(bytes.into()),
-        };
-        let attachment =
-            Attachment::new(paper.media_type(), &subject, vec![file], &BTreeMap::new())?;
-        let digest = attachment.document().digest;
-        if !there.iter().any(|entry| entry.digest == digest) {
-            attachment
-                .put(endpoint, repository, Arc::new(Sending::new(progress)))
-                .with_context(failed)?;
-            attached.push(to.with_digest(ManifestDigest(digest)).to_string());
-        }
-    }
-    Ok(attached)
 }
 
 fn summarise(pushed: &Pushed, attached: &[String], progress: &Progress) {

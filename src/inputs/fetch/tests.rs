@@ -101,6 +101,27 @@ fn the_first_origin_with_the_right_bytes_wins() {
 }
 
 #[test]
+fn the_store_remembers_which_place_gave_the_bytes() {
+    let scene = Scene::new();
+    scene.write("same", "same");
+    let place = Some(Place::Origin(Origin::File(scene.path("same"))));
+    assert_eq!(scene.fetch(FetchOptions::default()).unwrap().place, place);
+    let again = scene.fetch(offline()).unwrap();
+    assert_eq!((again.source, again.place), (Source::Store, place));
+
+    // The same bytes from elsewhere, when they have to be fetched again.
+    fs::remove_file(&again.path).unwrap();
+    scene.write("mirror/same.tar", "same");
+    let mirrored = FetchOptions {
+        mirrors: vec![scene.path("mirror")],
+        ..offline()
+    };
+    let place = Some(Place::Mirror("same.tar".to_owned()));
+    assert_eq!(scene.fetch(mirrored).unwrap().place, place);
+    assert_eq!(scene.fetch(offline()).unwrap().place, place);
+}
+
+#[test]
 fn a_fallback_serves_until_it_is_old_or_refreshed() {
     let scene = Scene::new();
     scene.write("old", "old");

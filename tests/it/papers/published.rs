@@ -110,7 +110,7 @@ fn pushed_papers_are_fetched_back_and_validate() {
                 peer.name
             );
             let blob = manifest["layers"][0]["digest"].as_str().unwrap();
-            let file = folder.path().join(format!("fetched-{}", files.len()));
+            let file = folder.path().join(format!("fetched-{}.json", files.len()));
             fs_err::write(&file, get(&peer, &format!("team/python/blobs/{blob}"))).unwrap();
             files.push(file);
         }
