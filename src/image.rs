@@ -7,7 +7,7 @@ use oci::{Digest, Epoch, Image, ImagePath, Layer, LayerWriter, Tree};
 use crate::arch::Arch;
 use crate::build::{Base, BuildError, Fallback, Parts, StoredLayer, Workshop};
 use crate::lock::Lock;
-use crate::recipe::{Recipe, minor_of};
+use crate::recipe::{Profile, Recipe, minor_of};
 
 /// Everything that an image is made of.
 pub struct Contents<'a> {
@@ -27,6 +27,8 @@ pub struct Contents<'a> {
     pub parts: &'a Parts,
     /// What is not as the recipe says.
     pub fallbacks: &'a [Fallback],
+    /// What the interpreter was compiled with.
+    pub profile: Option<&'a Profile>,
 }
 
 /// The folder of a step's output that is the image's root; the whole output without one.
@@ -129,6 +131,14 @@ impl Contents<'_> {
                 } else {
                     features.join(",")
                 },
+            ),
+            (
+                "io.imgbuild.optimize",
+                self.recipe.python.optimize.to_string(),
+            ),
+            (
+                "io.imgbuild.profile",
+                self.profile.map_or("none".to_owned(), ToString::to_string),
             ),
             ("io.imgbuild.glibc", self.lock.base.glibc.clone()),
             ("io.imgbuild.lock", self.lock.digest().to_string()),

@@ -8,7 +8,7 @@ use super::BuildError;
 use crate::arch::Arch;
 use crate::inputs::{FetchError, Fetched, Fetcher, Input};
 use crate::lock::{Lock, LockedBase};
-use crate::recipe::{Jit, Python};
+use crate::recipe::{Jit, Profile, Python};
 
 /// What a build reads.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub struct Inputs {
     pub llvm: Vec<Fetched>,
     /// The interpreter's source.
     pub cpython: Fetched,
+    /// What programs do in it; nothing is fetched for it.
+    pub profile: Option<Profile>,
     /// The C libraries' sources, in the lock's order.
     pub libraries: Vec<Fetched>,
     /// The wheels of pip and, where a Python has it from the start, setuptools.
@@ -142,6 +144,7 @@ impl Inputs {
             foreign_libc,
             llvm,
             cpython,
+            profile: None,
             libraries,
             installers,
             sdk,

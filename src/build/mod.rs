@@ -13,6 +13,7 @@ mod scripts;
 mod standin;
 mod step;
 mod toolchain;
+mod train;
 mod workshop;
 
 pub use base::{Base, BaseFault};
@@ -25,4 +26,5 @@ pub use sandbox::{PROGRAM as SANDBOX_PROGRAM, Sandbox};
 #[cfg(any(test, fuzzing))]
 pub use standin::fuzz_deb822;
 pub use step::HOST_TOOLS;
+pub use train::{Workload, train};
 pub use workshop::{Done, Output, StepRecord, StoredLayer, Workshop};

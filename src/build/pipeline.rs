@@ -88,7 +88,7 @@ fn join<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
 const SLOWEST: [&str; 4] = ["openssl", "sqlite", "ncurses", "xz"];
 
 /// The libraries' outputs, in the order of their sources.
-fn libraries(
+pub(super) fn libraries(
     sources: &[Fetched],
     toolchain: &Toolchain,
     workshop: &Workshop,
@@ -184,25 +184,20 @@ fn cpython(
 ) -> Result<Digest, BuildError> {
     let source = &inputs.cpython;
     let version = &source.artifact.version;
-    let series = python.series();
     let llvm = match python.jit {
         Jit::Disabled => None,
         _ => Some(Packages::unpack("llvm", &inputs.llvm, workshop)?),
     };
-    let mut environment = environment(version, toolchain);
-    environment.insert("BUILD", triple(toolchain.host));
-    environment.insert("JIT", python.jit.to_string());
-    environment.insert("FREE_THREADING", python.free_threading.to_string());
-    environment.insert("CONFIGURE", series.configure.join(" "));
-    let setup = (!series.modules_of_configure).then(|| File::Text(scripts::static_setup()));
+    let environment = cpython_environment(python, inputs, toolchain);
+    let mut files = setup(python);
+    if let Some(profile) = &inputs.profile {
+        files.insert("profile".to_owned(), File::Bytes(&profile.profdata));
+    }
     let step = Step {
         title: toolchain.title(&format!("cpython {version}{}", python.variant())),
         script: "cpython.sh",
         source: Some(source),
-        files: setup
-            .map(|text| ("setup".to_owned(), text))
-            .into_iter()
-            .collect(),
+        files,
         dependencies: libraries,
         views: runner.map(interpreter).unwrap_or_default(),
         tools: [toolchain.tool()]
@@ -212,6 +207,31 @@ fn cpython(
         environment,
     };
     step.output(workshop)
+}
+
+/// The variables of cpython.sh.
+pub(super) fn cpython_environment(
+    python: &Python,
+    inputs: &Inputs,
+    toolchain: &Toolchain,
+) -> BTreeMap<&'static str, String> {
+    let series = python.series();
+    let mut environment = environment(&inputs.cpython.artifact.version, toolchain);
+    environment.insert("BUILD", triple(toolchain.host));
+    environment.insert("JIT", python.jit.to_string());
+    environment.insert("FREE_THREADING", python.free_threading.to_string());
+    environment.insert("OPTIMIZE", python.optimize.to_string());
+    environment.insert("CONFIGURE", series.configure.join(" "));
+    environment
+}
+
+/// The files of cpython.sh, without a profile.
+pub(super) fn setup(python: &Python) -> BTreeMap<String, File<'static>> {
+    let mut files = BTreeMap::from([("link.sh".to_owned(), File::Bytes(scripts::text("link.sh")))]);
+    if !python.series().modules_of_configure {
+        files.insert("setup".to_owned(), File::Text(scripts::static_setup()));
+    }
+    files
 }
 
 /// Asks the built interpreter whether it is what the recipe says; another machine's through an emulator. Without one nobody
@@ -285,7 +305,7 @@ fn wheels(
 }
 
 /// A wheel's own name, which pip reads.
-fn filename(wheel: &Fetched) -> String {
+pub(super) fn filename(wheel: &Fetched) -> String {
     let of = |origin: &Origin| match origin {
         Origin::Wheel { filename, .. } => Some(filename.clone()),
         _ => None,

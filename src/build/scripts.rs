@@ -43,6 +43,14 @@ pub fn check() -> &'static str {
     std::str::from_utf8(text("check.py")).expect("the questions are text")
 }
 
+/// The programs that a profile is made from, and the script that runs them: `training/NAME`.
+pub fn training() -> Vec<(String, &'static str)> {
+    let folder = SCRIPTS
+        .get_dir("training")
+        .expect("the programs lie beside the scripts");
+    files_below(folder, |_| true)
+}
+
 /// What names a script's text.
 pub fn digest(name: &str) -> Digest {
     Digest::of(text(name))

@@ -54,6 +54,8 @@ pub enum File<'a> {
     Input(&'a Fetched),
     /// In memory.
     Text(&'a str),
+    /// In memory.
+    Bytes(&'a [u8]),
 }
 
 /// A folder of the host that a step may read.
@@ -92,6 +94,7 @@ impl Step<'_> {
         let digest = |file: &File| match file {
             File::Input(input) => input.artifact.sha256,
             File::Text(text) => Digest::of(text.as_bytes()),
+            File::Bytes(bytes) => Digest::of(bytes),
         };
         let key = Key {
             script: scripts::digest(self.script),
@@ -143,13 +146,12 @@ impl Step<'_> {
             unpack(&input.path, input.artifact.subdir.as_deref(), &source)?;
         }
         for (name, file) in &self.files {
+            let path = files.join(name);
+            fs_err::create_dir_all(path.parent().expect("a file has a folder"))?;
             match file {
-                File::Input(input) => fs_err::copy(&input.path, files.join(name)).map(drop)?,
-                File::Text(text) => {
-                    let path = files.join(name);
-                    fs_err::create_dir_all(path.parent().expect("a file has a folder"))?;
-                    fs_err::write(path, text)?;
-                }
+                File::Input(input) => fs_err::copy(&input.path, path).map(drop)?,
+                File::Text(text) => fs_err::write(path, text)?,
+                File::Bytes(bytes) => fs_err::write(path, bytes)?,
             }
         }
         let mut merged = Tree::new();

@@ -59,6 +59,8 @@ pub enum Command {
     Lock(Lock),
     /// Push a built image to a registry
     Push(Push),
+    /// Make the profile that a recipe's interpreter is compiled with
+    Train(Train),
     /// Look for newer versions, and write recipe and lock together
     Update(Update),
     /// Recompute an image from its bytes, check what Lambda accepts, and audit its programs
@@ -172,6 +174,41 @@ pub struct Lock {
     /// Write nothing: only say whether the locks are what the recipes, base definitions and sources ask for
     #[arg(long)]
     pub check: bool,
+}
+
+/// `imgbuild train`.
+#[derive(Debug, Args)]
+pub struct Train {
+    /// A recipe's name or the path of a recipe file; the profile goes into the folder `profiles` beside it
+    pub recipe: String,
+    /// What the interpreter does while it counts
+    #[arg(long, value_enum, default_value_t = Workload::Both)]
+    pub workload: Workload,
+    /// A folder of inputs, tried before every other origin; may be repeated
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "IMGBUILD_MIRROR",
+        value_delimiter = ':'
+    )]
+    pub mirror: Vec<PathBuf>,
+    /// How many compilers and tests run at a time [default: the number of cores]
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub jobs: Option<u32>,
+    /// What one step may use, as in memory=8G,processes=512,disk=20G,time=2h [default: 90 % of the memory, 4096, 32G, 4h]
+    #[arg(long, value_name = "LIMITS", env = "IMGBUILD_STEP_LIMITS")]
+    pub step_limits: Option<StepLimits>,
+}
+
+/// What an interpreter does in its training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Workload {
+    /// What functions do: JSON, the SDK, TLS, dates, asyncio, logging, many starts
+    Functions,
+    /// CPython's own choice of its tests
+    Cpython,
+    /// Both, the functions four times
+    Both,
 }
 
 /// `imgbuild update`. Without any of the parts' flags, all parts are updated.

@@ -68,6 +68,7 @@ fn run(flags: Flags) -> anyhow::Result<u8> {
         (Some(Command::List), _) => commands::list::run(&settings)?,
         (Some(Command::Lock(lock)), _) => commands::lock::run(&settings, &lock)?,
         (Some(Command::Push(push)), _) => commands::push::run(&settings, &push)?,
+        (Some(Command::Train(train)), _) => commands::train::run(&settings, &train)?,
         (Some(Command::Update(update)), _) => commands::update::run(&settings, &update)?,
         (Some(Command::Verify(verify)), _) => return commands::verify::run(&settings, &verify),
         (None, None) => unreachable!("clap shows the help when there are no arguments"),

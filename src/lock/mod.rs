@@ -42,7 +42,7 @@ pub struct Lock {
     pub rust: BTreeMap<Arch, Vec<Input>>,
     /// Rust's standard library, by the machine it is for.
     pub rust_std: BTreeMap<Arch, Input>,
-    /// The LLVM that makes a JIT's code, by the machine it runs on; nothing for a Python that has no JIT.
+    /// The LLVM that makes a JIT's code and profiles, by the machine it runs on.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub llvm: BTreeMap<Arch, Vec<Input>>,
     /// The interpreter's source.

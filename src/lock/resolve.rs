@@ -204,10 +204,7 @@ impl Resolver<'_> {
             toolchain: per_arch("ziglang-", "zig")?,
             rust: packages("rust"),
             rust_std: per_arch("rust-std/", "rust-std")?,
-            llvm: match series.jit_and_free_threading {
-                true => packages("llvm"),
-                false => BTreeMap::new(),
-            },
+            llvm: packages("llvm"),
             cpython: Input {
                 name: "cpython".to_owned(),
                 artifacts,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use include_dir::{Dir, include_dir};
 
 use super::together::{Unfinished, finish};
+use super::{Profile, Unusable, minor_of};
 
 static RECIPES: Dir = include_dir!("$CARGO_MANIFEST_DIR/recipes");
 static IMAGES: Dir = include_dir!("$CARGO_MANIFEST_DIR/images");
@@ -140,6 +141,38 @@ impl Library {
         self.find("catalogue", "recipes", &RECIPES, SOURCES)
     }
 
+    /// The profile of a CPython version, compiled by zig `compiler`: beside the recipe, in the working folder, or built in.
+    pub fn profile(
+        &self,
+        recipe: &Path,
+        version: &str,
+        compiler: &str,
+    ) -> Result<Profile, Unusable> {
+        let header = Path::new(PROFILES).join(format!("{}.yaml", Profile::stem(version)));
+        let beside = recipe.parent().unwrap_or(Path::new("")).join(&header);
+        for path in [beside, self.folder.join("recipes").join(&header)] {
+            let damaged = |e: std::io::Error| Unusable::Damaged {
+                path: path.display().to_string(),
+                reason: e.to_string(),
+            };
+            if path.exists() {
+                let text = fs_err::read_to_string(&path).map_err(damaged)?;
+                let compressed = fs_err::read(Profile::beside(&path)).map_err(damaged)?;
+                return Profile::parse(&Text { path, text }, &compressed, version, compiler);
+            }
+        }
+        let built_in = |path: &Path| RECIPES.get_file(path).map(|file| file.contents());
+        let header = built_in(&header).zip(built_in(&Profile::beside(&header)));
+        let (header, compressed) = header.ok_or_else(|| Unusable::Missing(minor_of(version)))?;
+        let text = Text {
+            path: Path::new("recipes")
+                .join(PROFILES)
+                .join(format!("{}.yaml", Profile::stem(version))),
+            text: String::from_utf8_lossy(header).into_owned(),
+        };
+        Profile::parse(&text, compressed, version, compiler)
+    }
+
     /// Every recipe's name, sorted.
     pub fn recipes(&self) -> Vec<String> {
         self.names("recipes", &RECIPES)
@@ -209,6 +242,9 @@ impl Library {
         names
     }
 }
+
+/// Where profiles lie, beside the recipes.
+pub const PROFILES: &str = "profiles";
 
 /// The catalogue of sources lies among the recipes and is not one.
 const SOURCES: &str = "sources";

@@ -2,6 +2,7 @@
 
 mod base;
 mod library;
+mod profile;
 mod series;
 mod together;
 pub mod yaml;
@@ -13,7 +14,8 @@ use jiff::civil::Date;
 use serde::Deserialize;
 
 pub use base::{BaseDefinition, Packages, Rootfs};
-pub use library::{Library, LibraryError, Text};
+pub use library::{Library, LibraryError, PROFILES, Text};
+pub use profile::{Profile, ProfileHeader, Unusable};
 pub use series::Series;
 pub use together::{Unfinished, write, write_together};
 pub use yaml::{SchemaError, Version};
@@ -47,6 +49,9 @@ pub struct Python {
     /// The build without the global interpreter lock.
     #[serde(default)]
     pub free_threading: FreeThreading,
+    /// How the compiler makes it fast.
+    #[serde(default)]
+    pub optimize: Optimize,
 }
 
 /// The just-in-time compiler of CPython 3.13 and later.
@@ -71,6 +76,19 @@ pub enum FreeThreading {
     Disabled,
     /// The build that has none.
     Enabled,
+}
+
+/// How the compiler makes an interpreter fast.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Optimize {
+    /// Each file for itself.
+    None,
+    /// With a profile of what programs do.
+    Pgo,
+    /// With a profile, and the executable is optimised as a whole when it is linked.
+    #[default]
+    PgoLto,
 }
 
 /// The AWS SDK of a recipe.
@@ -215,6 +233,16 @@ impl fmt::Display for FreeThreading {
     }
 }
 
+impl fmt::Display for Optimize {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Pgo => "pgo",
+            Self::PgoLto => "pgo-lto",
+        })
+    }
+}
+
 impl Lifecycle {
     /// Where a runtime stands on a day: `supported`, `deprecated`, `creation blocked`, `updates blocked`.
     pub fn status(&self, today: Date) -> &'static str {
@@ -298,6 +326,10 @@ mod tests {
             "{error}"
         );
         assert!(refused(GOOD, &[("python.jit", "on")]).contains("unknown variant `on`"));
+        assert_eq!(
+            refused(GOOD, &[("python.optimize", "fast")]),
+            "r.yaml: --set python.optimize=fast: python.optimize: unknown variant `fast`, expected one of `none`, `pgo`, `pgo-lto` | recipes/README.md lists the values of each key"
+        );
     }
 
     #[test]

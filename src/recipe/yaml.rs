@@ -108,7 +108,8 @@ pub fn parse<T: DeserializeOwned>(
             .map(|(key, new)| format!("--set {key}={new}"))
             .collect();
         let message = format!("{}: {e}", given.join(" "));
-        error(None, message, None)
+        let hint = hint_for(&message);
+        error(None, message, hint)
     })
 }
 
@@ -148,6 +149,9 @@ pub fn keys(value: &Value) -> Vec<String> {
 fn hint_for(message: &str) -> Option<String> {
     if message.contains("unknown field") {
         return Some("remove or correct the key; recipes/README.md lists all of them".to_owned());
+    }
+    if message.contains("unknown variant") {
+        return Some("recipes/README.md lists the values of each key".to_owned());
     }
     if message.contains("is a number in YAML") {
         return Some("write versions in quotes: version: \"3.13.16\"".to_owned());

@@ -5,6 +5,8 @@
 # In: a release tarball; /imgbuild/deps: the C libraries; JIT=disabled|available|enabled, FREE_THREADING=disabled|enabled;
 #     BUILD, the machine that this runs on, as in TARGET; for a JIT: /imgbuild/llvm; for a JIT or another machine: the same version,
 #     made for this machine and without a JIT, at $PREFIX and its out/host at /imgbuild/host;
+#     OPTIMIZE=none|pgo|pgo-lto, for the latter two /imgbuild/files/profile, if there is one;
+#     OPTIMIZE=train: /imgbuild/files/training and /imgbuild/llvm, and all that comes out is profiles: training/train.sh;
 #     of the series: CONFIGURE, more arguments; /imgbuild/files/setup, if configure cannot.
 set -eu
 
@@ -101,12 +103,23 @@ harden='-Wl,-z,relro -Wl,-z,now -Wl,-s'
 # zig cc wants an object on each link line; libpython3.so is made of libraries only.
 : >empty.c
 clang -fPIC -c empty.c -o empty.o
+# A profile that does not fit everywhere is as good as none there, and no reason for a page of warnings.
+profiled=
+if [ -e /imgbuild/files/profile ]; then
+    profiled='-fprofile-use=/imgbuild/files/profile -Wno-profile-instr-unprofiled -Wno-profile-instr-out-of-date -Wno-backend-plugin'
+fi
+# Objects with machine code, for everything that is linked on the way, and the compiler's own form, for the executable.
+[ "$OPTIMIZE" != pgo-lto ] || profiled="$profiled -flto=thin -ffat-lto-objects"
 build() {
     # The interpreter is linked from the objects: through a shared library each access to the thread's state costs a call.
-    make -j"$JOBS" "$@" LINK_PYTHON_OBJS='$(LIBRARY_OBJS)' BLDLIBRARY='$(LIBRARY_OBJS)' LINKFORSHARED='-Wl,--export-dynamic' LDFLAGS_NODIST="$harden" \
+    make -j"$JOBS" "$@" CFLAGS_NODIST="$profiled" LINK_PYTHON_OBJS='$(LIBRARY_OBJS)' BLDLIBRARY='$(LIBRARY_OBJS)' LINKFORSHARED='-Wl,--export-dynamic' LDFLAGS_NODIST="$harden" \
         BLDSHARED="clang -shared -L$deps/lib $harden -Wl,--version-script=$out/link/exports" \
         NO_AS_NEEDED='-Wl,--no-as-needed empty.o'
 }
+if [ "$OPTIMIZE" = train ]; then
+    . /imgbuild/files/training/train.sh
+    exit
+fi
 build all
 cp python $out/host/python$series
 python() { PYTHONHOME=$out/tree$PREFIX PYTHONHASHSEED=0 $runner -B "$@"; }
@@ -136,6 +149,17 @@ cp libpython$abi.a $out/link/libpython.a
         basename "$library"
     done
 } >$out/link/arguments
+
+if [ "$OPTIMIZE" = pgo-lto ]; then
+    # The executable as a whole. What others may name is what it exports, so the objects that come out serve the link with the
+    # runtime interface client, too, which is made more often than they.
+    objects=$(printf 'include Makefile\nobjects:;@echo $(LIBRARY_OBJS)\n' | make -s -f - objects)
+    mkdir /tmp/lto
+    sh /imgbuild/files/link.sh $out/link "$PWD/Programs/python.o" $out/host/python$series --fat-lto-objects --thinlto-jobs="$JOBS" --lto-obj-path=/tmp/lto/object
+    rm $out/link/libpython.a
+    # shellcheck disable=SC2046,SC2086 # one word per object
+    llvm-ar rcs $out/link/libpython.a /tmp/lto/object* $(grep -LF .llvm.lto $objects)
+fi
 
 # --- the tree --------------------------------------------------------------------------------------------------------------------
 

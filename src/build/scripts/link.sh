@@ -1,10 +1,17 @@
 #!/bin/sh
 # The final link → out/python3.X: CPython with the runtime interface client inside, the only executable of the image.
 # In: /imgbuild/link (cpython.sh's out/link), /imgbuild/ric/libric.a, which brings `main`; VERSION of CPython.
+#   link.sh FOLDER MAIN PROGRAM [LINKER-ARGUMENT…]   the same of another folder, with another `main`: cpython.sh's own
 set -eu
 
-series=$(echo "$VERSION" | cut -d. -f1,2)
-cd /imgbuild/link
+if [ $# = 0 ]; then
+    series=$(echo "$VERSION" | cut -d. -f1,2)
+    set -- /imgbuild/link /imgbuild/ric/libric.a "/imgbuild/out/python$series"
+fi
+cd "$1"
+main=$2
+program=$3
+shift 3
 # zig cc knows the start files and the C library of the target but drops a version script for executables; zig ld.lld takes
 # everything. So the linker's line of an empty program, with our objects in the place of its own. libunwind is for Rust's std.
 echo 'int main(void) { return 0; }' >/tmp/empty.c
@@ -17,6 +24,6 @@ case $line in
     exit 1
     ;;
 esac
-/imgbuild/zig/zig ld.lld $(echo "$line" | sed "s, -o /tmp/empty , -o /imgbuild/out/python$series ,; s, /tmp/empty.o , /imgbuild/ric/libric.a @arguments ,; s/-z stack-size=[0-9]*//") \
-    --export-dynamic --version-script=exports --hash-style=gnu
-chmod 755 "/imgbuild/out/python$series"
+/imgbuild/zig/zig ld.lld $(echo "$line" | sed "s, -o /tmp/empty , -o $program ,; s, /tmp/empty.o , $main @arguments ,; s/-z stack-size=[0-9]*//") \
+    --export-dynamic --version-script=exports --hash-style=gnu "$@"
+chmod 755 "$program"

@@ -13,10 +13,10 @@ use crate::build::{self, Base, Fallback, Inputs, NoQemu, Qemu, Workshop};
 use crate::cli::flags::{self, Format};
 use crate::cli::settings::Settings;
 use crate::image::Contents;
-use crate::inputs::{FetchOptions, Fetcher, Progress, Store};
+use crate::inputs::{FetchOptions, Fetched, Fetcher, Progress, Store};
 use crate::lock::Lock;
 use crate::papers::{self, HostFacts, Papers, Provenance, Subject};
-use crate::recipe::Recipe;
+use crate::recipe::{Optimize, Profile, Recipe, Text};
 
 /// Builds, and prints `dist/python3.13@sha256:…`, a line for each machine type.
 pub fn run(settings: &Settings, flags: &flags::Build) -> Result<()> {
@@ -43,7 +43,7 @@ pub fn run(settings: &Settings, flags: &flags::Build) -> Result<()> {
     let order = Order {
         settings,
         flags,
-        text: &text.text,
+        text: &text,
         recipe: &recipe,
         lock: &lock,
         host,
@@ -82,7 +82,7 @@ fn machines(flags: &flags::Build, host: Arch) -> Result<Vec<Arch>> {
 struct Order<'a> {
     settings: &'a Settings,
     flags: &'a flags::Build,
-    text: &'a str,
+    text: &'a Text,
     recipe: &'a Recipe,
     lock: &'a Lock,
     host: Arch,
@@ -97,7 +97,8 @@ impl Order<'_> {
         let started = Instant::now();
         let (flags, recipe, lock, progress) = (self.flags, self.recipe, self.lock, self.progress);
         let (host, fallbacks) = (self.host, !flags.no_fallback);
-        let inputs = Inputs::fetch(&recipe.python, lock, arch, host, self.fetcher, fallbacks)?;
+        let mut inputs = Inputs::fetch(&recipe.python, lock, arch, host, self.fetcher, fallbacks)?;
+        inputs.profile = self.profile(&inputs);
         if *said != inputs.fallbacks {
             warn_about_fallbacks(&inputs, progress);
             said.clone_from(&inputs.fallbacks);
@@ -131,6 +132,7 @@ impl Order<'_> {
             base: &base,
             parts: &parts,
             fallbacks: &inputs.fallbacks,
+            profile: inputs.profile.as_ref(),
         };
         let image = contents.assemble(&workshop)?;
 
@@ -149,7 +151,14 @@ impl Order<'_> {
                 bail!("the finished image breaks a rule:\n{}", table(&report));
             }
         }
-        let papers = papers(&contents, &image, &inputs, self.text, &flags.set, &workshop)?;
+        let papers = papers(
+            &contents,
+            &image,
+            &inputs,
+            &self.text.text,
+            &flags.set,
+            &workshop,
+        )?;
         papers
             .write(&dir)
             .with_context(|| format!("cannot write beside {}", dir.display()))?;
@@ -165,6 +174,35 @@ impl Order<'_> {
             image.manifest_digest(),
             &contents,
         ))
+    }
+
+    /// The profile that the recipe asks for. One that is missing or does not fit makes a slower interpreter, never a failed build.
+    fn profile(&self, inputs: &Inputs) -> Option<Profile> {
+        let recipe = self.recipe;
+        if recipe.python.optimize == Optimize::None {
+            return None;
+        }
+        let version = |fetched: &Fetched| fetched.artifact.version.clone();
+        let (python, zig) = (version(&inputs.cpython), version(&inputs.toolchain));
+        let advice = format!("`imgbuild train {}` makes one that fits", recipe.name);
+        match self
+            .settings
+            .library
+            .profile(&self.text.path, &python, &zig)
+        {
+            Ok(profile) => {
+                if let Some(stale) = &profile.stale {
+                    self.progress.warn(&format!("{stale}; {advice}"));
+                }
+                Some(profile)
+            }
+            Err(unusable) => {
+                self.progress.warn(&format!(
+                    "{unusable}: the interpreter is compiled without and will be slower; {advice}"
+                ));
+                None
+            }
+        }
     }
 
     /// What runs the other machine's programs; without it, nobody asks what was built for that machine.
@@ -237,7 +275,8 @@ fn writable(output: &Path) -> Result<()> {
     })?)
 }
 
-fn warn_about_fallbacks(inputs: &Inputs, progress: &Progress) {
+/// Says what was taken instead of what the recipe asks for.
+pub(super) fn warn_about_fallbacks(inputs: &Inputs, progress: &Progress) {
     if inputs.fallbacks.is_empty() {
         return;
     }

@@ -10,6 +10,7 @@ pub mod invoke;
 pub mod list;
 pub mod lock;
 pub mod push;
+pub mod train;
 pub mod update;
 pub mod verify;
 
