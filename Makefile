@@ -55,6 +55,9 @@ bench-ric: setup-bench ## Compare the runtime with the official one: start, late
 	$(if $(wildcard dist/python3.13),$(call unpack,dist,python3.13))
 	$(if $(wildcard dist/python3.13),RIC_TEST_EXECUTABLE=$(call interpreter,python3.13)) cargo bench -p ric --bench side_by_side
 
+bench-python: setup-bench ## Compare the interpreter in dist/ with Debian's and with a plain build by gcc
+	python3 tests/bench_python.py dist
+
 bench-push: image setup-test ## Time pushes into docker-registry, ours against skopeo's
 	python3 tests/bench_push.py $(IMGBUILD)
 
@@ -76,4 +79,4 @@ setup-bench:
 clean: ## Remove what was built here; the cache in ~/.cache/imgbuild stays
 	rm -rf target dist
 
-.PHONY: help image test test-cpython check repro deny fuzz scale bench bench-ric bench-push build setup setup-test setup-bench setup-fuzz clean
+.PHONY: help image test test-cpython check repro deny fuzz scale bench bench-ric bench-python bench-push build setup setup-test setup-bench setup-fuzz clean

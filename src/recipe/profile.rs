@@ -138,3 +138,78 @@ impl std::fmt::Display for Profile {
         write!(f, "cpython {} {}", self.header.python, self.header.sha256)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::recipe::Library;
+
+    /// A recipe's folder with the built-in profile, and `change` done to its header.
+    fn library(change: impl Fn(String) -> String) -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let profiles = folder.path().join("profiles");
+        fs_err::create_dir(&profiles).unwrap();
+        let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/profiles");
+        for name in ["cpython-3.13.yaml", "cpython-3.13.profdata.xz"] {
+            fs_err::copy(built_in.join(name), profiles.join(name)).unwrap();
+        }
+        let header = profiles.join("cpython-3.13.yaml");
+        let text = change(fs_err::read_to_string(&header).unwrap());
+        fs_err::write(&header, text).unwrap();
+        let recipe = folder.path().join("python3.13.yaml");
+        (folder, recipe)
+    }
+
+    fn found(change: impl Fn(String) -> String) -> Result<Profile, String> {
+        let (folder, recipe) = library(change);
+        Library::new("/nonexistent")
+            .profile(&recipe, "3.13.5", "0.17.1")
+            .map_err(|e| e.to_string().replace(folder.path().to_str().unwrap(), "."))
+    }
+
+    #[test]
+    fn the_built_in_profile_is_of_the_version_that_can_be_reached() {
+        let profile = Library::new("/nonexistent")
+            .profile(Path::new("recipes/python3.13.yaml"), "3.13.5", "0.17.1")
+            .unwrap();
+        assert_eq!(profile.stale, None);
+        // The magic number of LLVM's indexed profiles.
+        assert_eq!(profile.profdata[..8], *b"\xfflprofi\x81");
+    }
+
+    #[test]
+    fn another_patch_release_is_said_and_used() {
+        let (_folder, recipe) = library(|text| text);
+        let library = Library::new("/nonexistent");
+        let profile = library.profile(&recipe, "3.13.16", "0.17.1").unwrap();
+        let stale = profile.stale.unwrap();
+        assert!(
+            stale.contains("is of CPython 3.13.5, and this is 3.13.16"),
+            "{stale}"
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_used() {
+        let zig = found(|text| text.replace("0.17.1", "0.16.0")).unwrap_err();
+        assert_eq!(
+            zig,
+            "the profile ./profiles/cpython-3.13.yaml was made with zig 0.16.0, and this is zig 0.17.1"
+        );
+        let zeros = format!("sha256: sha256:{}\n", "0".repeat(64));
+        let other = found(|text| text.split("sha256: ").next().unwrap().to_owned() + &zeros);
+        let other = other.unwrap_err();
+        assert!(
+            other.contains("cpython-3.13.yaml is damaged: expected sha256:000"),
+            "{other}"
+        );
+        let header = found(|_| "python: 3.13".to_owned()).unwrap_err();
+        assert!(header.contains("is damaged"), "{header}");
+        let missing = Library::new("/nonexistent")
+            .profile(Path::new("recipes/python3.12.yaml"), "3.12.15", "0.17.1")
+            .unwrap_err();
+        assert_eq!(missing.to_string(), "there is no profile of Python 3.12");
+    }
+}

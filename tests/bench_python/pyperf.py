@@ -3,7 +3,8 @@
     PYTHONPATH=FOLDER PYTHON bm_NAME/run_benchmark.py [ARGUMENT…]   →   {"name": seconds per loop, …}
 
 The real one starts dozens of processes per benchmark and interpreter, one interpreter after the other. Here the caller starts
-the processes, all interpreters in turns, so that what else the machine does hits all of them. BUDGET: seconds for each timing.
+the processes, all interpreters in turns, and times are the processor's, so that what else the machine does hits all of them
+alike and as little as can be. BUDGET: seconds for each timing.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import json
 import os
 import time
 
-perf_counter = time.perf_counter
+perf_counter = time.process_time
 BUDGET = float(os.environ.get("BUDGET", "0.3"))
 
 

@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::support::{Outcome, Server, image, imgbuild, inside, program, run};
+use crate::support::{Outcome, Server, image, imgbuild, inside, labels_of, program, run};
 
 fn functions() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/functions")
@@ -398,6 +398,14 @@ fn docker_can_load_the_tarball() {
 }
 
 #[test]
+fn the_image_says_how_its_interpreter_was_optimised() {
+    let labels = labels_of(image());
+    assert_eq!(labels["io.imgbuild.optimize"], "pgo-lto");
+    let profile = labels["io.imgbuild.profile"].as_str().unwrap();
+    assert!(profile.starts_with("cpython 3.13."), "{profile}");
+}
+
+#[test]
 fn every_fallback_is_written_on_the_image() {
     let output = image().parent().unwrap();
     let result =
@@ -409,12 +417,8 @@ fn every_fallback_is_written_on_the_image() {
         .iter()
         .map(|f| f.as_str().unwrap())
         .collect();
-    let layout = format!("oci:{}", image().display());
-    let seen = run(&mut program("skopeo", ["inspect", "--config", &layout])).succeeded();
-    let config: Value = serde_json::from_str(&seen.stdout).unwrap();
-    let label = config["config"]["Labels"]["io.imgbuild.fallbacks"]
-        .as_str()
-        .unwrap_or_default();
+    let labels = labels_of(image());
+    let label = labels["io.imgbuild.fallbacks"].as_str().unwrap_or_default();
     assert_eq!(label, fallbacks.join("; "));
     assert_eq!(
         result["tag"].as_str().unwrap().ends_with("-fallback"),

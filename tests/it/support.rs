@@ -156,6 +156,14 @@ pub fn edit_lock(path: &Path, from: &str, to: &str) {
     fs_err::write(path, format!("{body}checksum: {digest}\n")).unwrap();
 }
 
+/// The labels of a built image.
+pub fn labels_of(layout: &Path) -> serde_json::Value {
+    let layout = format!("oci:{}", layout.display());
+    let seen = run(&mut program("skopeo", ["inspect", "--config", &layout])).succeeded();
+    let config: serde_json::Value = serde_json::from_str(&seen.stdout).unwrap();
+    config["config"]["Labels"].clone()
+}
+
 /// The image's root file system, unpacked by umoci below `folder`.
 pub fn root_of(layout: &Path, folder: &Path) -> PathBuf {
     let index: serde_json::Value =
