@@ -155,7 +155,10 @@ if [ "$OPTIMIZE" = pgo-lto ]; then
     # runtime interface client, too, which is made more often than they.
     objects=$(printf 'include Makefile\nobjects:;@echo $(LIBRARY_OBJS)\n' | make -s -f - objects)
     mkdir /tmp/lto
-    sh /imgbuild/files/link.sh $out/link "$PWD/Programs/python.o" $out/host/python$series --fat-lto-objects --thinlto-jobs="$JOBS" --lto-obj-path=/tmp/lto/object
+    # `main` is not one of them: the runtime interface client brings another one.
+    echo 'int Py_BytesMain(int, char **); int main(int argc, char **argv) { return Py_BytesMain(argc, argv); }' >/tmp/main.c
+    clang -fPIC -O2 -c /tmp/main.c -o /tmp/main.o
+    sh /imgbuild/files/link.sh $out/link /tmp/main.o $out/host/python$series --fat-lto-objects --thinlto-jobs="$JOBS" --lto-obj-path=/tmp/lto/object
     rm $out/link/libpython.a
     # shellcheck disable=SC2046,SC2086 # one word per object
     llvm-ar rcs $out/link/libpython.a /tmp/lto/object* $(grep -LF .llvm.lto $objects)
