@@ -73,7 +73,7 @@ impl<'s> Asker<'s> {
                 for origin in &artifact.origins {
                     let found = match origin {
                         Origin::DebianSource { .. } => {
-                            self.debian(name, artifact, origin, &mut notes)?
+                            self.debian(name, (artifact, &artifacts), origin, &mut notes)?
                         }
                         Origin::Crate { .. } => self.crate_(name, artifact, origin, &mut notes)?,
                         Origin::Wheel { .. } => self.wheel(name, artifact)?,
@@ -109,7 +109,7 @@ impl<'s> Asker<'s> {
     fn debian(
         &self,
         name: &str,
-        artifact: &Artifact,
+        (artifact, known): (&Artifact, &[Artifact]),
         origin: &Origin,
         notes: &mut Vec<Note>,
     ) -> Result<Option<Found>, UpdateError> {
@@ -175,7 +175,11 @@ impl<'s> Asker<'s> {
             });
             return Ok(None);
         };
-        if !is_patch(&artifact.version, &upstream) {
+        // Also what takes the place of another version of the list: the wanted one may have come to Debian.
+        if !known
+            .iter()
+            .any(|known| is_patch(&known.version, &upstream))
+        {
             let why = format!(
                 "Debian {} has {upstream}: not a patch release of {}",
                 newest.suite, artifact.version

@@ -50,8 +50,7 @@ pub fn changes(old: &Lock, new: &Lock) -> Vec<InputChange> {
             continue;
         }
         let (place, name) = key;
-        let [was_shown, is_shown] = shown(was, is);
-        let note = is.and_then(|input| note(&input.artifacts));
+        let ([was_shown, is_shown], note) = shown(was, is);
         merged
             .entry((name.clone(), was_shown, is_shown, note))
             .or_default()
@@ -69,56 +68,47 @@ pub fn changes(old: &Lock, new: &Lock) -> Vec<InputChange> {
         .collect()
 }
 
-/// The wanted version where it differs, else the first thing that does.
-fn shown(old: Option<&Input>, new: Option<&Input>) -> [Option<String>; 2] {
-    let first = |input: &Input| {
-        input
-            .artifacts
-            .first()
-            .map(|artifact| artifact.version.clone())
-    };
+/// The wanted version where it differs, else the first thing that does; and what the new one's origins say.
+fn shown(old: Option<&Input>, new: Option<&Input>) -> ([Option<String>; 2], Option<String>) {
     let (Some(was), Some(is)) = (old, new) else {
-        return [old.and_then(first), new.and_then(first)];
-    };
-    if first(was) != first(is) {
-        return [first(was), first(is)];
-    }
-    let describe = |artifact: &Artifact, other: Option<&Artifact>| {
-        let version = &artifact.version;
-        match other {
-            Some(other) if other.version != *version => version.clone(),
-            Some(other) if other.sha256 != artifact.sha256 => {
-                format!("{version} {}", artifact.sha256)
-            }
-            Some(_) => {
-                let origins: Vec<String> = artifact.origins.iter().map(Origin::to_string).collect();
-                format!("{version} from {}", origins.join(", "))
-            }
-            None => version.clone(),
-        }
+        let first = |input: &Input| Some(input.artifacts.first()?.version.clone());
+        let note = new.and_then(|input| note(input.artifacts.first()?));
+        return ([old.and_then(first), new.and_then(first)], note);
     };
     let count = was.artifacts.len().max(is.artifacts.len());
-    let differs = (0..count)
-        .find(|i| was.artifacts.get(*i) != is.artifacts.get(*i))
-        .unwrap_or_default();
-    let [a, b] = [was, is].map(|input| input.artifacts.get(differs));
-    [
-        a.map(|artifact| describe(artifact, b)),
-        b.map(|artifact| describe(artifact, a)),
-    ]
+    let differs = (0..count).find(|i| was.artifacts.get(*i) != is.artifacts.get(*i));
+    let [was, is] = [was, is].map(|input| input.artifacts.get(differs.unwrap_or_default()));
+    let values = [(was, is), (is, was)].map(|(one, other)| one.map(|one| value(one, other)));
+    (values, is.and_then(note))
+}
+
+/// The version, and what else tells it from the other.
+fn value(one: &Artifact, other: Option<&Artifact>) -> String {
+    let version = one.version.clone();
+    match other {
+        Some(other) if other.version == version && other.sha256 != one.sha256 => {
+            format!("{version} {}", one.sha256)
+        }
+        Some(other) if other.version == version => {
+            let only = one
+                .origins
+                .iter()
+                .filter(|origin| !other.origins.contains(origin));
+            let only: Vec<String> = only.map(Origin::to_string).collect();
+            format!("{version} from {}", only.join(", "))
+        }
+        _ => version,
+    }
 }
 
 /// Debian says by the suite that a version mends a security fault.
-fn note(artifacts: &[Artifact]) -> Option<String> {
-    let origins = artifacts.first()?.origins.iter();
-    let suites = origins.filter_map(|origin| match origin {
+fn note(artifact: &Artifact) -> Option<String> {
+    let mut suites = artifact.origins.iter().filter_map(|origin| match origin {
         Origin::DebianSource { suite, .. } | Origin::DebianPackage { suite, .. } => Some(suite),
         _ => None,
     });
-    let mut security = suites.filter(|suite| suite.ends_with("-security"));
-    security
-        .next()
-        .map(|suite| format!("security update ({suite})"))
+    let security = suites.find(|suite| suite.ends_with("-security"))?;
+    Some(format!("security update ({security})"))
 }
 
 fn inputs(lock: &Lock) -> BTreeMap<(String, String), Input> {
@@ -143,5 +133,65 @@ fn collect(place: &str, value: &Value, found: &mut BTreeMap<(String, String), In
         }
     } else if let Some(list) = value.as_sequence() {
         list.iter().for_each(|value| collect(place, value, found));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(versions: &[(&str, &str, u8)]) -> Input {
+        let artifact = |(version, suite, byte): &(&str, &str, u8)| Artifact {
+            version: (*version).to_owned(),
+            sha256: oci::Digest::of(&[*byte]),
+            size: None,
+            subdir: None,
+            origins: vec![
+                Origin::Url("https://upstream.example/x".to_owned()),
+                Origin::DebianSource {
+                    package: "x".to_owned(),
+                    version: format!("{version}-1"),
+                    suite: (*suite).to_owned(),
+                    file: "x.tar".to_owned(),
+                },
+            ],
+        };
+        Input {
+            name: "x".to_owned(),
+            artifacts: versions.iter().map(artifact).collect(),
+        }
+    }
+
+    #[test]
+    fn the_first_difference_is_shown_with_its_note() {
+        let old = input(&[("1.2", "trixie", 1), ("1.1", "trixie", 2)]);
+        for (new, was, is, note) in [
+            (
+                input(&[("1.3", "trixie", 3), ("1.1", "trixie", 2)]),
+                "1.2",
+                "1.3",
+                None,
+            ),
+            (
+                input(&[("1.2", "trixie", 1), ("1.1.9", "trixie-security", 4)]),
+                "1.1",
+                "1.1.9",
+                Some("security update (trixie-security)"),
+            ),
+            (
+                input(&[("1.2", "forky", 1), ("1.1", "trixie", 2)]),
+                "1.2 from Debian source x 1.2-1 (trixie)",
+                "1.2 from Debian source x 1.2-1 (forky)",
+                None,
+            ),
+        ] {
+            let (values, said) = shown(Some(&old), Some(&new));
+            assert_eq!(values, [was, is].map(|text| Some(text.to_owned())));
+            assert_eq!(said.as_deref(), note);
+        }
+        assert_eq!(
+            shown(Some(&old), None),
+            ([Some("1.2".to_owned()), None], None)
+        );
     }
 }

@@ -15,7 +15,7 @@ const PLAN: &str = ".imgbuild-update";
 
 #[derive(Serialize, Deserialize)]
 struct Planned {
-    /// Relative to the plan's folder.
+    /// A name in the plan's folder.
     path: PathBuf,
     text: String,
 }
@@ -40,7 +40,7 @@ impl Unfinished {
     }
 }
 
-/// Writes the files, given with paths relative to `folder`. One process at a time.
+/// Writes the files, given by their names in `folder`. One process at a time.
 pub fn write_together(folder: &Path, files: &[(PathBuf, String)]) -> io::Result<()> {
     let folder = or_here(folder);
     let _alone = alone(folder)?;
@@ -80,6 +80,12 @@ pub fn finish(folder: &Path) -> Result<bool, Unfinished> {
 fn follow(folder: &Path) -> io::Result<()> {
     let plan = folder.join(PLAN);
     let files: Vec<Planned> = serde_json::from_slice(&fs::read(&plan)?)?;
+    // A plan that came with somebody's recipes must not write elsewhere.
+    let is_name = |path: &Path| path.file_name() == Some(path.as_os_str());
+    if let Some(file) = files.iter().find(|file| !is_name(&file.path)) {
+        let reason = format!("{} is not a name of a file in it", file.path.display());
+        return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+    }
     for file in files {
         write(&folder.join(&file.path), file.text.as_bytes())?;
     }
@@ -154,6 +160,30 @@ mod tests {
             ("newer a".to_owned(), "newer lock".to_owned())
         );
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_plan_writes_in_its_own_folder_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let recipes = folder.path().join("recipes");
+        fs::create_dir(&recipes).unwrap();
+        let absolute = folder.path().join("outside");
+        for path in [
+            Path::new("../outside"),
+            &absolute,
+            Path::new("a/b"),
+            Path::new(".."),
+            Path::new(""),
+        ] {
+            let plan = [Planned {
+                path: path.to_owned(),
+                text: "x".to_owned(),
+            }];
+            fs::write(recipes.join(PLAN), serde_json::to_vec(&plan).unwrap()).unwrap();
+            let error = finish(&recipes).unwrap_err();
+            assert!(error.hint().contains(PLAN), "{error}");
+            assert!(!absolute.exists(), "{}", path.display());
+        }
     }
 
     #[test]

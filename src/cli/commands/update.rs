@@ -46,6 +46,7 @@ pub fn run(settings: &Settings, flags: &flags::Update) -> Result<()> {
     let sources = settings.library.sources(&pairs[0].text.path)?;
     let mut catalogue = Catalogue::parse(&sources.path, &sources.text)?;
     let notes = ask(&store, &pairs, parts, &mut catalogue)?;
+    let old = sources.text;
     let sources = Text {
         path: sources.path,
         text: catalogue.text(),
@@ -63,12 +64,10 @@ pub fn run(settings: &Settings, flags: &flags::Update) -> Result<()> {
         .into_iter()
         .flat_map(|updated| updated.files)
         .collect();
-    let old = fs_err::read_to_string(&sources.path).unwrap_or_default();
-    if sources.path.exists() && old != sources.text {
-        files.push((
-            PathBuf::from(sources.path.file_name().unwrap_or_default()),
-            sources.text,
-        ));
+    if old != sources.text {
+        // Beside the recipes, where it is looked for first.
+        let name = sources.path.file_name().unwrap_or_default();
+        files.push((name.into(), sources.text));
     }
     match (files.is_empty(), flags.dry_run) {
         (true, _) => progress.note("everything is as new as it can be known"),
