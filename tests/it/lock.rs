@@ -202,3 +202,25 @@ fn an_update_that_was_killed_is_finished_by_the_next_command() {
         "{said}"
     );
 }
+
+#[test]
+fn an_update_of_libraries_edits_the_catalogue_and_keeps_what_people_wrote() {
+    let folder = definitions();
+    let sources = folder.path().join("recipes/sources.yaml");
+    let newest = "package: bzip2, version: \"1.0.8-6\"";
+    edit(&sources, newest, "package: bzip2, version: \"1.0.8-5\"");
+    edit(&sources, "\nbzip2:\n", "\n# by hand\nbzip2:\n");
+    let before = texts(folder.path());
+    let arguments = ["update", RECIPE, "--libraries", "--dry-run"];
+    let said = inside(folder.path(), &arguments).succeeded().stderr;
+    assert!(
+        said.contains("not updated: ncurses: a site cannot be asked"),
+        "{said}"
+    );
+    assert_eq!(texts(folder.path()), before, "a dry run writes nothing");
+    inside(folder.path(), &arguments[..3]).succeeded();
+    let text = fs_err::read_to_string(&sources).unwrap();
+    assert!(!text.contains("version: \"1.0.8-5\""), "{text}");
+    assert!(text.contains("\n# by hand\nbzip2:\n"), "{text}");
+    inside(folder.path(), &["lock", "--check", RECIPE]).succeeded();
+}
