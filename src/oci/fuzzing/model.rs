@@ -30,11 +30,12 @@ impl Root {
     /// The layer on top; nothing if it does not fit.
     pub fn with_layer(mut self, layer: &Tree) -> Option<Self> {
         let is_implied = |path: &ImagePath| layer.is_implied(path);
-        // A folder of the layer's own is there before anything in it is removed.
-        for (path, entry) in layer
+        // Before anything is removed, so that a link that gives way to a folder leads no removal elsewhere.
+        let dirs = layer
             .iter()
-            .filter(|(path, entry)| entry.is_dir() && !is_implied(path))
-        {
+            .filter(|(path, entry)| entry.is_dir() && !is_implied(path));
+        let removes = layer.whiteouts().next().is_some();
+        for (path, entry) in dirs.filter(|_| removes) {
             if let Some(place) = self.place(path, Missing::Fail)
                 && let Some(Node::Other(_)) = self.at(&place)
             {
