@@ -237,3 +237,21 @@ fn both_make_one_index() {
         assert_eq!(said["Architecture"], arch.name());
     }
 }
+
+#[test]
+fn machine_types_that_cannot_be_built_are_refused() {
+    let said = run(&mut imgbuild(["build", "python3.13", "--arch", "sparc"])).refused();
+    assert!(
+        said.contains("use amd64 (x86_64) or arm64 (aarch64)"),
+        "{said}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let tarball = folder.path().join("both.tar");
+    let mut command = imgbuild(["build", "python3.13", "--arch", "amd64,arm64", "--tarball"]);
+    let said = run(command.arg(&tarball)).refused();
+    assert!(
+        said.contains("\nhint: give --arch one machine type"),
+        "{said}"
+    );
+    assert!(!tarball.exists());
+}
