@@ -30,7 +30,7 @@ pub fn text(
     line(&format!("old  {}  {old}", names[0]));
     line(&format!("new  {}  {new}", names[1]));
     if difference.is_empty() {
-        line("\u{3d} the same image");
+        line("= the same image");
         return text;
     }
     let mut section = |title: &str, rows: Vec<String>| {
@@ -139,7 +139,7 @@ fn files(files: &[FileChange], limit: usize) -> (String, Vec<String>) {
     let mut rows = Vec::new();
     let mut shown = BTreeSet::new();
     let mut whole: Option<(String, char)> = None;
-    for file in files {
+    for (place, file) in files.iter().enumerate() {
         let mark = match () {
             () if file.is_added() => '+',
             () if file.is_removed() => '-',
@@ -155,9 +155,10 @@ fn files(files: &[FileChange], limit: usize) -> (String, Vec<String>) {
         let fields = fields(file);
         if mark != '~' {
             let folder = format!("{}/", file.path);
-            let inside = files
-                .iter()
-                .filter(|other| other.path.starts_with(&folder))
+            // What is inside comes next.
+            let next = files[place + 1..].iter();
+            let inside = next
+                .take_while(|other| other.path.starts_with(&folder))
                 .count();
             rows.push(match file.is_dir {
                 true => format!("{mark} {folder} and {inside} inside"),
