@@ -328,7 +328,7 @@ mod tests {
         assert!(refused(GOOD, &[("python.jit", "on")]).contains("unknown variant `on`"));
         assert_eq!(
             refused(GOOD, &[("python.optimize", "fast")]),
-            "r.yaml: --set python.optimize=fast: python.optimize: unknown variant `fast`, expected one of `none`, `pgo`, `pgo-lto` | recipes/README.md lists the values of each key"
+            "r.yaml: --set python.optimize=fast: unknown variant `fast`, expected one of `none`, `pgo`, `pgo-lto` | recipes/README.md lists the values of each key"
         );
     }
 
