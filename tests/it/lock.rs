@@ -20,6 +20,7 @@ fn texts(folder: &Path) -> Vec<(std::path::PathBuf, String)> {
     let mut texts: Vec<_> = fs_err::read_dir(folder.join("recipes"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
         .map(|path| (path.clone(), fs_err::read_to_string(path).unwrap()))
         .collect();
     texts.sort();

@@ -128,11 +128,14 @@ pub fn compiling() -> MutexGuard<'static, ()> {
 pub fn definitions() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for name in ["recipes", "images"] {
-        let to = folder.path().join(name);
-        fs_err::create_dir(&to).unwrap();
-        for entry in fs_err::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap() {
-            let entry = entry.unwrap();
-            fs_err::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        for file in files_below(&from) {
+            let to = folder
+                .path()
+                .join(name)
+                .join(file.strip_prefix(&from).unwrap());
+            fs_err::create_dir_all(to.parent().unwrap()).unwrap();
+            fs_err::copy(file, to).unwrap();
         }
     }
     folder
