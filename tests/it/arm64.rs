@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 use crate::registries::real_registry::RealRegistry;
 use crate::support::{Outcome, compiling, imgbuild, inside, program, root_of, run};
 
+/// What compiles in the least time.
+const QUICK: &str = "python.optimize=none";
+
 fn foreign() -> Arch {
     match Arch::host().unwrap() {
         Arch::Amd64 => Arch::Arm64,
@@ -19,7 +22,15 @@ fn foreign() -> Arch {
 }
 
 fn build(output: &Path, archs: &str) -> Outcome {
-    let mut command = imgbuild(["build", "python3.13", "--arch", archs, "--output"]);
+    let mut command = imgbuild([
+        "build",
+        "python3.13",
+        "--arch",
+        archs,
+        "--set",
+        QUICK,
+        "--output",
+    ]);
     run(command.arg(output)).succeeded()
 }
 
@@ -187,6 +198,8 @@ fn without_qemu_the_image_is_the_same_and_does_not_run() {
         "python3.13",
         "--arch",
         foreign().name(),
+        "--set",
+        QUICK,
         "--output",
     ]);
     let built = run(command.arg(folder.path()).env("PATH", folder.path())).succeeded();

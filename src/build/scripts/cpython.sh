@@ -209,6 +209,7 @@ LINES
 sed -i -e 's/clang++/g++/g; s/\<clang\>/gcc/g; s/llvm-ar/ar/g; s/llvm-ranlib/ranlib/g' \
     -e "s, *-[IL]$deps/[a-z]*,,g; s,'--with-openssl=[^']*',,; s,LD_LIBRARY_PATH=/imgbuild/src,,; s,/imgbuild/src,/usr/src/python,g" \
     -e "s, '--with-build-python=[^']*',,; s,\(--build\|build_alias\)=$BUILD,\1=$TARGET,g; s,^\(_PYTHON_HOST_PLATFORM=\).*,\1,; s/llvm-readelf/readelf/g" \
+    -e "s, *-fprofile-use=[^ ']*,,g; s, *-Wno-profile-instr-[a-z-]*,,g; s, *-Wno-backend-plugin,,g; s, *-flto=thin -ffat-lto-objects,,g" \
     -e '/^ *.\{0,1\}\(PGO_PROF_[A-Z]*\|LLVM_PROF_[A-Z]*\|PYTHON_FOR_[A-Z_]*\|FREEZE_MODULE[A-Z_]*\|BUILD_GNU_TYPE\|UPDATE_FILE\|TESTPYTHON\|TESTRUNNER\)/d' $described
 if grep -rnE '/imgbuild|\<(zig|clang)\>' $described; then
     echo "cpython.sh: the lines above would tell an extension's build about our build" >&2
