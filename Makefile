@@ -48,6 +48,12 @@ fuzz: setup-fuzz ## Throw random bytes at every parser of foreign bytes: make fu
 scale: build setup-test ## Time and memory of images of up to a million files and 20 GB: make scale FILES=10000 MEGABYTES=200
 	python3 tests/scale.py $(IMGBUILD) $(FILES) $(MEGABYTES)
 
+test-bare: setup-test image ## Build without a sandbox in a container that allows none: the same layers
+	$(CARGO_TEST) --test it -- --ignored --nocapture a_build_without_a_sandbox
+
+crash: setup-test image ## Kill builds, pulls and pushes 200 times each (an hour)
+	IMGBUILD_TEST_KILLS=200 $(CARGO_TEST) --test it -- crash::a_build crash::a_pull crash::a_push
+
 bench: build ## Time a build with nothing to do and one with another boto3, and measure memory
 	tests/bench.sh $(IMGBUILD)
 
@@ -79,4 +85,4 @@ setup-bench:
 clean: ## Remove what was built here; the cache in ~/.cache/imgbuild stays
 	rm -rf target dist
 
-.PHONY: help image test test-cpython check repro deny fuzz scale bench bench-ric bench-python bench-push build setup setup-test setup-bench setup-fuzz clean
+.PHONY: help image test test-cpython check repro deny fuzz scale bench bench-ric bench-python bench-push build setup setup-test setup-bench setup-fuzz clean crash test-bare

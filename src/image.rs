@@ -5,7 +5,7 @@ use oci::tree::TreeError;
 use oci::{Digest, Epoch, Image, ImagePath, Layer, LayerWriter, Tree};
 
 use crate::arch::Arch;
-use crate::build::{Base, BuildError, Fallback, Parts, StoredLayer, Workshop};
+use crate::build::{Base, BuildError, Fallback, Isolation, Parts, StoredLayer, Workshop};
 use crate::lock::Lock;
 use crate::recipe::{Profile, Recipe, minor_of};
 
@@ -81,7 +81,10 @@ impl Contents<'_> {
             let stored = workshop.once(&key, &format!("{name} layer"), write)?;
             builder = builder.layer(workshop.layer(&stored)?, name);
         }
-        let labels = self.labels();
+        let mut labels = self.labels();
+        if workshop.isolation() == Isolation::Off {
+            labels.push(("io.imgbuild.sandbox".to_owned(), "off".to_owned()));
+        }
         for (key, value) in &labels {
             builder = builder.annotation(key, value);
         }

@@ -7,6 +7,7 @@ use oci::Digest;
 
 use super::base::BaseFault;
 use super::limits::Exceeded;
+use super::sandbox::BareError;
 use crate::arch::UnknownArch;
 use crate::inputs::{DebError, FetchError, StoreError, UnpackError};
 use crate::process::ProcessError;
@@ -73,6 +74,9 @@ pub enum BuildError {
     /// A Debian package cannot be read.
     #[error(transparent)]
     Deb(#[from] DebError),
+    /// A build without a sandbox.
+    #[error(transparent)]
+    Bare(#[from] BareError),
     /// A program of the host.
     #[error(transparent)]
     Process(#[from] ProcessError),
@@ -124,6 +128,9 @@ impl BuildError {
             Self::Vanished(_) => Some("run the same command again".to_owned()),
             Self::Base(fault) => Some(fault.hint()),
             Self::Fetch(error) => error.hint(),
+            Self::Bare(_) => Some(
+                "--sandbox off is for a container of its own, in which you are root".to_owned(),
+            ),
             Self::Process(error) => error.hint(),
             Self::Layer(error) => error.hint().map(str::to_owned),
             Self::Root(error) => error.hint().map(str::to_owned),
@@ -160,10 +167,13 @@ fn sandbox_hint(said: &str) -> String {
         "a container that hides parts of /proc has no room for another one: start it with --security-opt systempaths=unconfined"
     } else {
         "allow user namespaces: `sysctl kernel.unprivileged_userns_clone=1` on Debian, \
-         `sysctl kernel.apparmor_restrict_unprivileged_userns=0` on Ubuntu, \
+         `sysctl kernel.apparmor_restrict_unprivileged_userns=0` on Ubuntu, `sysctl user.max_user_namespaces=10000` on others, \
          --security-opt seccomp=unconfined for a container"
     };
-    format!("build scripts run in a sandbox, which this machine refuses; {advice}")
+    format!(
+        "build scripts run in a sandbox, which this machine refuses; {advice}; \
+         or, in a container that is made for the build, --sandbox off"
+    )
 }
 
 /// The places that were asked, as the error's cause lists them.

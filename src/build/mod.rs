@@ -22,7 +22,7 @@ pub use inputs::{BaseInputs, Fallback, Inputs};
 pub use limits::{Exceeded, StepLimits};
 pub use pipeline::{Parts, run};
 pub use qemu::{NoQemu, Qemu};
-pub use sandbox::{PROGRAM as SANDBOX_PROGRAM, Sandbox};
+pub use sandbox::{Isolation, PROGRAM as SANDBOX_PROGRAM, Sandbox};
 #[cfg(any(test, fuzzing))]
 pub use standin::fuzz_deb822;
 pub use step::HOST_TOOLS;

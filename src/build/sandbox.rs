@@ -1,9 +1,24 @@
 //! Where foreign code runs: bubblewrap, with a view of nothing but what is named, fixed paths and an environment that
 //! holds exactly what is set. A build script has no network; a function has the machine's.
 
+mod bare;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+
+pub use bare::{Bare, BareError};
+
+/// Whether scripts are kept from the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Isolation {
+    /// Each runs in bubblewrap.
+    #[default]
+    On,
+    /// They run as they are, at the same paths, with everything that the user may do. For containers of their own that
+    /// allow no user namespaces.
+    Off,
+}
 
 /// One command in its own world.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use oci::{Digest, Tree};
 use serde::Serialize;
 
 use super::BuildError;
-use super::sandbox::{self, Sandbox};
+use super::sandbox::{self, Isolation, Sandbox};
 use super::scripts;
 use super::workshop::{Workshop, step_epoch};
 use crate::inputs::{Fetched, unpack};
@@ -69,11 +69,10 @@ pub struct Tool<'a> {
 }
 
 /// What scripts take from the host beside a shell and its usual tools: program and package.
-pub const HOST_TOOLS: [(&str, &str); 4] = [
+pub const HOST_TOOLS: [(&str, &str); 3] = [
     ("make", "make"),
     ("perl", "perl"),
     ("prlimit", "util-linux"),
-    sandbox::PROGRAM,
 ];
 
 /// What decides a step's output, in the order in which it is hashed.
@@ -87,10 +86,13 @@ struct Key<'a> {
     views: &'a [View],
     tools: Vec<(&'static str, &'a str)>,
     environment: &'a BTreeMap<&'static str, String>,
+    /// What was made without a sandbox is never taken for something that was made in one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sandbox: Option<&'static str>,
 }
 
 impl Step<'_> {
-    fn key(&self) -> Digest {
+    fn key(&self, isolation: Isolation) -> Digest {
         let digest = |file: &File| match file {
             File::Input(input) => input.artifact.sha256,
             File::Text(text) => Digest::of(text.as_bytes()),
@@ -115,24 +117,29 @@ impl Step<'_> {
                 .map(|tool| (tool.name, tool.identity.as_str()))
                 .collect(),
             environment: &self.environment,
+            sandbox: (isolation == Isolation::Off).then_some("off"),
         };
         Digest::of(&serde_json::to_vec(&key).expect("a key is plain data"))
     }
 
     /// The step's output, from the store or from running it.
     pub fn output(&self, workshop: &Workshop) -> Result<Digest, BuildError> {
-        let key = self.key();
+        let key = self.key(workshop.isolation());
         workshop.once(&key, &self.title, || self.run(workshop, &key))
     }
 
     fn run(&self, workshop: &Workshop, key: &Digest) -> Result<Digest, BuildError> {
-        for (program, package) in HOST_TOOLS {
+        let sandboxed = workshop.isolation() == Isolation::On;
+        let tools = HOST_TOOLS
+            .into_iter()
+            .chain(sandboxed.then_some(sandbox::PROGRAM));
+        for (program, package) in tools {
             Process::cleared(program)
                 .package(package)
                 .arg("--version")
                 .run()?;
         }
-        let work = workshop.scratch()?;
+        let work = workshop.workplace()?;
         let place = |name: &str| -> Result<PathBuf, BuildError> {
             let path = work.path().join(name);
             fs_err::create_dir_all(&path)?;
@@ -199,6 +206,7 @@ impl Step<'_> {
         let writable = vec![work.path().to_owned(), zig_cache];
         workshop.run(
             &sandbox,
+            &work,
             &["sh", "/imgbuild/script.sh"],
             writable,
             &self.title,

@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use super::BuildError;
 use super::limits::{StepLimits, Watch};
-use super::sandbox::{self, Sandbox};
+use super::sandbox::{self, Bare, Isolation, Sandbox};
 use crate::inputs::{Store, Temporary};
+use crate::process::family::{end_sandbox, end_tree};
 use crate::process::{Process, ProcessError};
 
 /// The store and the hands of one build. Threads share it.
@@ -23,6 +24,7 @@ pub struct Workshop<'a> {
     pub store: &'a Store,
     jobs: usize,
     limits: StepLimits,
+    isolation: Isolation,
     free: Mutex<usize>,
     freed: Condvar,
     done: Mutex<Vec<Done>>,
@@ -88,6 +90,24 @@ impl Output for StoredLayer {
     }
 }
 
+/// The folder of one step.
+pub enum Workplace {
+    /// Anywhere: the sandbox shows it at the right paths.
+    Scratch(Temporary),
+    /// At the right paths.
+    Bare(Bare),
+}
+
+impl Workplace {
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Scratch(folder) => folder.path(),
+            Self::Bare(folder) => folder.path(),
+        }
+    }
+}
+
 /// One pair of hands; given back when dropped.
 struct Hands<'a>(&'a Workshop<'a>);
 
@@ -98,6 +118,7 @@ impl<'a> Workshop<'a> {
             store,
             jobs,
             limits: StepLimits::default(),
+            isolation: Isolation::default(),
             free: Mutex::new(jobs),
             freed: Condvar::new(),
             done: Mutex::default(),
@@ -109,6 +130,17 @@ impl<'a> Workshop<'a> {
     pub fn with_limits(mut self, limits: StepLimits) -> Self {
         self.limits = limits;
         self
+    }
+
+    /// Whether scripts are kept from the machine.
+    pub fn with_isolation(mut self, isolation: Isolation) -> Self {
+        self.isolation = isolation;
+        self
+    }
+
+    /// Whether scripts are kept from the machine.
+    pub fn isolation(&self) -> Isolation {
+        self.isolation
     }
 
     /// How many compilers a script may start.
@@ -177,6 +209,14 @@ impl<'a> Workshop<'a> {
     /// A folder that goes away with its value.
     pub fn scratch(&self) -> Result<Temporary, BuildError> {
         Ok(self.store.temporary()?)
+    }
+
+    /// The folder of one step, in which its scripts find everything.
+    pub fn workplace(&self) -> Result<Workplace, BuildError> {
+        Ok(match self.isolation {
+            Isolation::On => Workplace::Scratch(self.scratch()?),
+            Isolation::Off => Workplace::Bare(Bare::open()?),
+        })
     }
 
     /// The compiler's own cache: keyed by content, shared by all steps.
@@ -249,6 +289,7 @@ impl<'a> Workshop<'a> {
     pub fn run(
         &self,
         sandbox: &Sandbox,
+        work: &Workplace,
         command: &[&str],
         writable: Vec<PathBuf>,
         title: &str,
@@ -271,16 +312,19 @@ impl<'a> Workshop<'a> {
         if log.exists() {
             fs_err::remove_file(&log)?;
         }
-        let (program, package) = sandbox::PROGRAM;
         let limits = self.limits.words();
         let limited: Vec<&str> = limits.iter().map(String::as_str).collect();
-        let arguments = sandbox.arguments(&[&limited, command].concat());
+        let command = [&limited, command].concat();
+        let (process, end): (_, fn(u32)) = match work {
+            Workplace::Bare(bare) => (bare.command(sandbox, &command)?, end_tree),
+            Workplace::Scratch(_) => {
+                let (program, package) = sandbox::PROGRAM;
+                let process = Process::cleared(program).package(package);
+                (process.args(sandbox.arguments(&command)), end_sandbox)
+            }
+        };
         let mut watch = Watch::new(self.limits, writable);
-        match Process::cleared(program)
-            .package(package)
-            .args(arguments)
-            .run_watched(&log, |id| watch.look(id))
-        {
+        match process.run_watched(&log, end, |id| watch.look(id)) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(exceeded)) => Err(BuildError::Stopped {
                 title: title.to_owned(),

@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use oci::registry::Url;
 
 use crate::arch::Arch;
-use crate::build::StepLimits;
+use crate::build::{Isolation, StepLimits};
 pub use cache::{Cache, Prune};
 pub use limits::Limits;
 pub use publish::{Attach, Copy, Diff, Inspect, Push};
@@ -139,6 +139,10 @@ pub struct Build {
     /// What one step may use, as in memory=8G,processes=512,disk=20G,time=2h [default: 90 % of the memory, 4096, 32G, 4h]
     #[arg(long, value_name = "LIMITS", env = "IMGBUILD_STEP_LIMITS")]
     pub step_limits: Option<StepLimits>,
+    /// Whether scripts run in a sandbox. `off` is for a container of its own that allows none: they get the paths /imgbuild
+    /// and /var/lang, and may do whatever you may; the image says so
+    #[arg(long, value_enum, default_value_t, env = "IMGBUILD_SANDBOX")]
+    pub sandbox: Isolation,
 }
 
 /// `imgbuild invoke`.

@@ -232,7 +232,12 @@ impl Store {
             return Ok(path);
         }
         let part = self.root.join("partial").join(digest.hex());
-        download(&part)?;
+        let ended = download(&part);
+        if ended.is_err() && fs::metadata(&part).is_ok_and(|part| part.len() == 0) {
+            // Nothing to go on from.
+            remove_file(&part).map_err(StoreError::from)?;
+        }
+        ended?;
         Ok(self.adopt(&part, digest)?)
     }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::component::purl;
 use super::{Subject, TOOL};
 use crate::build::{BaseInputs, Inputs, StepRecord};
+use crate::build::{HOST_TOOLS, Isolation, SANDBOX_PROGRAM};
 use crate::inputs::{Fetched, Origin, Place};
 use crate::lock::Lock;
 use crate::process::{Process, ProcessError};
@@ -39,9 +40,10 @@ pub struct Provenance<'a> {
 pub struct HostFacts(Vec<(String, String)>);
 
 impl HostFacts {
-    /// Asks the programs.
-    pub fn ask() -> Result<Self, ProcessError> {
-        let facts = crate::build::HOST_TOOLS.iter().map(|(program, package)| {
+    /// Asks the programs, with that of the sandbox; or says that there was none.
+    pub fn ask(isolation: Isolation) -> Result<Self, ProcessError> {
+        let sandbox = (isolation == Isolation::On).then_some(SANDBOX_PROGRAM);
+        let facts = HOST_TOOLS.iter().chain(&sandbox).map(|(program, package)| {
             let printed = Process::cleared(program)
                 .package(package)
                 .arg("--version")
@@ -50,7 +52,11 @@ impl HostFacts {
             let line = printed.lines().map(str::trim).find(|line| !line.is_empty());
             Ok(((*program).to_owned(), line.unwrap_or_default().to_owned()))
         });
-        facts.collect::<Result<_, _>>().map(Self)
+        let mut facts = facts.collect::<Result<Vec<_>, _>>()?;
+        if sandbox.is_none() {
+            facts.push(("sandbox".to_owned(), "off".to_owned()));
+        }
+        Ok(Self(facts))
     }
 }
 

@@ -33,13 +33,23 @@ fn parent(process: u32) -> Option<u32> {
 
 /// Ends a sandbox. Its first process is bubblewrap's child: when that is killed the kernel kills all the others, and
 /// bubblewrap ends when none is left.
-pub(super) fn end_sandbox(id: u32) {
+pub fn end_sandbox(id: u32) {
     let first = children().remove(&id).unwrap_or_default();
     if first.is_empty() {
         kill(id, Signal::KILL);
     }
     for id in first {
         kill(id, Signal::KILL);
+    }
+}
+
+/// Ends a process and everything below it.
+pub fn end_tree(id: u32) {
+    let mut children = children();
+    let mut waiting = vec![id];
+    while let Some(id) = waiting.pop() {
+        kill(id, Signal::KILL);
+        waiting.extend(children.remove(&id).into_iter().flatten());
     }
 }
 

@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::family::{end_sandbox, kill};
+use super::family::kill;
 
 /// How long programs have to end by themselves.
 const GRACE: Duration = Duration::from_millis(700);
@@ -24,8 +24,8 @@ static STATE: Mutex<State> = Mutex::new(State {
 });
 
 struct State {
-    /// By their ids, and whether they are sandboxes.
-    running: BTreeMap<u32, bool>,
+    /// By their ids, and how they are ended when they get no time to end by themselves.
+    running: BTreeMap<u32, Option<fn(u32)>>,
     signal: Option<i32>,
 }
 
@@ -34,22 +34,22 @@ pub(super) struct Registered(u32);
 
 impl Registered {
     pub(super) fn new(id: u32) -> Self {
-        Self::register(id, false)
+        Self::register(id, None)
     }
 
-    /// What runs in a sandbox gets no time to end by itself.
-    pub(super) fn sandbox(id: u32) -> Self {
-        Self::register(id, true)
+    /// One that gets no time to end by itself.
+    pub(super) fn ended_by(id: u32, end: fn(u32)) -> Self {
+        Self::register(id, Some(end))
     }
 
-    fn register(id: u32, is_sandbox: bool) -> Self {
+    fn register(id: u32, how: Option<fn(u32)>) -> Self {
         let mut state = state();
-        state.running.insert(id, is_sandbox);
+        state.running.insert(id, how);
         let signal = state.signal;
         drop(state);
         // It was started while the others were ended.
         if signal.is_some() {
-            end(id, is_sandbox, Signal::KILL);
+            end(id, how, Signal::KILL);
         }
         Self(id)
     }
@@ -84,9 +84,9 @@ pub fn end_in_order(clear: fn()) -> io::Result<()> {
         held.signal = Some(signal);
         let running = held.running.clone();
         drop(held);
-        for (id, is_sandbox) in running {
+        for (id, how) in running {
             let signal = Signal::from_named_raw(signal).unwrap_or(Signal::TERM);
-            end(id, is_sandbox, signal);
+            end(id, how, signal);
         }
         // A second signal means: at once.
         thread::spawn(move || {
@@ -119,16 +119,15 @@ fn ignored() -> io::Result<u64> {
 
 fn kill_all() {
     let running = state().running.clone();
-    for (id, is_sandbox) in running {
-        end(id, is_sandbox, Signal::KILL);
+    for (id, how) in running {
+        end(id, how, Signal::KILL);
     }
 }
 
-fn end(id: u32, is_sandbox: bool, signal: Signal) {
-    if is_sandbox {
-        end_sandbox(id);
-    } else {
-        kill(id, signal);
+fn end(id: u32, how: Option<fn(u32)>, signal: Signal) {
+    match how {
+        Some(end) => end(id),
+        None => kill(id, signal),
     }
 }
 

@@ -1,9 +1,8 @@
-//! A sandbox that is looked after while it runs, and stopped when it should not go on.
+//! A program that is looked after while it runs, and stopped when it should not go on.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::family::end_sandbox;
 use super::interrupt::Registered;
 use super::{Process, ProcessError};
 
@@ -11,17 +10,18 @@ use super::{Process, ProcessError};
 const TICK: Duration = Duration::from_millis(200);
 
 impl Process {
-    /// Runs bubblewrap to the end with both outputs appended to `log`, or until `look` says why it has to stop. `look` gets the
-    /// program's id. A status other than 0 is an error with the log's last lines.
+    /// Runs to the end with both outputs appended to `log`, or until `look` says why it has to stop. `look` and `end` get
+    /// the program's id. A status other than 0 is an error with the log's last lines.
     pub fn run_watched<S>(
         mut self,
         log: &Path,
+        end: fn(u32),
         mut look: impl FnMut(u32) -> Option<S>,
     ) -> Result<Result<(), S>, ProcessError> {
         self.log_to(log)?;
         let child = self.command.spawn();
         let mut child = child.map_err(|source| self.cannot_start(source))?;
-        let registered = Registered::sandbox(child.id());
+        let registered = Registered::ended_by(child.id(), end);
         let mut looked = Instant::now();
         let mut pause = Duration::from_millis(1);
         let failed = |source| ProcessError::Start {
@@ -35,7 +35,7 @@ impl Process {
             if looked.elapsed() >= TICK {
                 looked = Instant::now();
                 if let Some(stop) = look(child.id()) {
-                    end_sandbox(child.id());
+                    end(child.id());
                     child.wait().map_err(failed)?;
                     return Ok(Err(stop));
                 }

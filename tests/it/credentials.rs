@@ -18,13 +18,13 @@ use crate::support::{Outcome, imgbuild, program, run};
 const LOGIN: &str = "dXNlcjpjYW5hcnktcGFzc3dvcmQ=";
 
 /// A home folder, and an image to copy.
-struct Home {
-    folder: tempfile::TempDir,
-    image: PathBuf,
+pub struct Home {
+    pub folder: tempfile::TempDir,
+    pub image: PathBuf,
 }
 
 impl Home {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let epoch = Epoch::new(1_700_000_000).unwrap();
         let mut tree = Tree::new();
@@ -46,7 +46,7 @@ impl Home {
     }
 
     /// Writes a file of the home folder.
-    fn write(&self, path: &str, text: &str) -> PathBuf {
+    pub fn write(&self, path: &str, text: &str) -> PathBuf {
         let path = self.folder.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, text).unwrap();
@@ -54,7 +54,7 @@ impl Home {
     }
 
     /// Puts a credential helper on PATH.
-    fn helper(&self, name: &str, script: &str) {
+    pub fn helper(&self, name: &str, script: &str) {
         let path = self.write(
             &format!("bin/docker-credential-{name}"),
             &format!("#!/bin/sh\n{script}\n"),
@@ -63,7 +63,7 @@ impl Home {
     }
 
     /// As talkative as the program can be made, with nothing of the tests' own environment.
-    fn imgbuild(&self, args: &[&str]) -> Command {
+    pub fn imgbuild(&self, args: &[&str]) -> Command {
         let mut command = imgbuild(args);
         let path = std::env::join_paths([
             self.folder.path().join("bin"),
@@ -88,7 +88,7 @@ impl Home {
 }
 
 /// Runs it, and panics if a secret shows.
-fn discreet(command: &mut Command) -> Outcome {
+pub fn discreet(command: &mut Command) -> Outcome {
     let outcome = run(command);
     for text in [&outcome.stdout, &outcome.stderr] {
         assert!(!text.contains("canary"), "{text}");
@@ -97,12 +97,12 @@ fn discreet(command: &mut Command) -> Outcome {
     outcome
 }
 
-fn auths(address: &str) -> String {
+pub fn auths(address: &str) -> String {
     json!({"auths": {address: {"auth": LOGIN}}}).to_string()
 }
 
 /// A helper that knows one registry only, and says a lot.
-fn answering(address: &str, username: &str, secret: &str) -> String {
+pub fn answering(address: &str, username: &str, secret: &str) -> String {
     format!(
         "read server; echo \"looking for $server\" >&2\n\
          test \"$1\" = get || exit 3\n\

@@ -4,9 +4,11 @@
 //! | --- | --- |
 //! | `arm64` | the image for the other machine type, built here, run through QEMU, pushed in one index |
 //! | `cli` | bad input: one error, a hint, exit code 1 |
+//! | `crash` | killed programs, full and failing disks, damaged stores, and the order in which bytes get to the disk |
 //! | `credentials` | logins, CAs and proxies as users have them, and that none of it shows |
 //! | `cpython` | CPython's own tests, inside the image |
 //! | `diff` | what differs between images, wherever they are |
+//! | `crowd` | many builds and prunes over one store, and a store of which only is read |
 //! | `inputs` | every kind of origin against its real client |
 //! | `lock` | locks that are not what they should be, and updates |
 //! | `image` | one whole build of python3.13, looked at by independent tools and used |
@@ -15,6 +17,7 @@
 //! | `push` | publishing, against real registries and over lines that break |
 //! | `sandbox` | what a script tries while it is built, and that it fails |
 //! | `variants` | the interpreters beside the plain one: a JIT, no lock, another series |
+//! | `secrets` | canaries in every place where users keep secrets, looked for in everything that is written |
 //! | `steps` | what is built again and what is not; failed, interrupted and simultaneous builds |
 //! | `verify` | images of other tools, broken and whole, in every place where an image can be |
 
@@ -22,7 +25,9 @@ mod arm64;
 mod base;
 mod cli;
 mod cpython;
+mod crash;
 mod credentials;
+mod crowd;
 mod diff;
 #[path = "../../src/oci/registry/fake.rs"]
 #[allow(dead_code, reason = "its own crate's tests use all of it")]
@@ -37,6 +42,7 @@ mod push;
 #[path = "../../src/oci/tests/support/mod.rs"]
 mod registries;
 mod sandbox;
+mod secrets;
 mod steps;
 mod support;
 mod variants;

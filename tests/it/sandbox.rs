@@ -3,11 +3,12 @@
 use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use oci::Digest;
 
-use crate::support::{compiling, definitions, edit, image, imgbuild, program, run};
+use crate::support::{compiling, definitions, edit_lock, image, imgbuild, program, run};
 
 /// Definitions whose ncurses has this `configure`.
 fn hostile(configure: &str) -> tempfile::TempDir {
@@ -35,7 +36,7 @@ fn hostile(configure: &str) -> tempfile::TempDir {
     fs_err::rename(&archive, mirror.join(digest.hex())).unwrap();
     let lock = folder.path().join("recipes/python3.13.lock");
     let ncurses = "sha256:136d91bc269a9a5785e5f9e980bc76ab57428f604ce3e5a5a90cebc767971cc6";
-    edit(&lock, ncurses, &digest.to_string());
+    edit_lock(&lock, ncurses, &digest.to_string());
     folder
 }
 
@@ -214,6 +215,122 @@ fn one_that_does_not_end_is_stopped() {
         "time=2s",
         &["was stopped: it took more than 2 s"],
     );
+}
+
+#[test]
+fn where_user_namespaces_are_forbidden() {
+    let folder = hostile("echo never");
+    let mut command = program(
+        "bwrap",
+        [
+            "--unshare-user",
+            "--uid",
+            "0",
+            "--disable-userns",
+            "--dev-bind",
+            "/",
+            "/",
+        ],
+    );
+    command.arg("--").arg(env!("CARGO_BIN_EXE_imgbuild"));
+    command.args([
+        "build",
+        "./recipes/python3.13.yaml",
+        "--mirror=mirror",
+        "--quiet",
+    ]);
+    let said = run(command.current_dir(folder.path())).refused();
+    assert!(said.contains("namespace"), "{said}");
+    assert!(
+        said.contains("hint: build scripts run in a sandbox") && said.contains("sysctl"),
+        "{said}"
+    );
+}
+
+/// A container that allows no user namespaces and no mounts: bubblewrap cannot run in it.
+fn container(folder: &Path, command: &[&str]) -> Command {
+    let mut container = program(
+        "bwrap",
+        [
+            "--unshare-user",
+            "--uid",
+            "0",
+            "--gid",
+            "0",
+            "--disable-userns",
+        ],
+    );
+    container.args([
+        "--cap-drop",
+        "CAP_SYS_ADMIN",
+        "--tmpfs",
+        "/",
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+    ]);
+    for place in ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc"] {
+        container.args(["--ro-bind-try", place, place]);
+    }
+    for place in [
+        Path::new(env!("CARGO_MANIFEST_DIR")),
+        &crate::support::cache(),
+        folder,
+    ] {
+        container.arg("--bind").arg(place).arg(place);
+    }
+    let binary = Path::new(env!("CARGO_BIN_EXE_imgbuild"));
+    container
+        .arg("--ro-bind")
+        .arg(binary)
+        .arg("/imgbuild-program");
+    container.args([
+        "--tmpfs",
+        "/tmp",
+        "--chdir",
+        env!("CARGO_MANIFEST_DIR"),
+        "--",
+        "/imgbuild-program",
+    ]);
+    container.args(command);
+    container
+}
+
+#[test]
+#[ignore = "a whole build: `make test-bare`"]
+fn a_build_without_a_sandbox_makes_the_same_layers_and_says_so() {
+    let _compiling = compiling();
+    image();
+    let folder = tempfile::tempdir_in(crate::support::cache()).unwrap();
+    let dist = folder.path().join("dist");
+    let cache = crate::support::cache();
+    let common = [
+        "python3.13",
+        "--cache-dir",
+        cache.to_str().unwrap(),
+        "--output",
+        dist.to_str().unwrap(),
+    ];
+    let said = run(&mut container(
+        folder.path(),
+        &[&common[..], &["--sandbox", "off"]].concat(),
+    ));
+    let layout = dist.join("python3.13");
+    let said = said.succeeded().stderr;
+    eprintln!("{said}");
+    let layers = |layout: &Path| -> Vec<String> {
+        let image = oci::Layout::open(layout).unwrap().image().unwrap();
+        image
+            .layers()
+            .iter()
+            .map(|layer| layer.digest().to_string())
+            .collect()
+    };
+    assert_eq!(layers(&layout), layers(image()));
+    let config = oci::Layout::open(&layout).unwrap().image().unwrap();
+    let config: serde_json::Value = serde_json::from_slice(config.config()).unwrap();
+    assert_eq!(config["config"]["Labels"]["io.imgbuild.sandbox"], "off");
 }
 
 #[test]

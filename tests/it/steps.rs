@@ -33,7 +33,7 @@ fn other_boto3() -> tempfile::TempDir {
 }
 
 /// A store that has everything but the outputs of the steps whose title begins with `title`.
-fn store_without(title: &str) -> tempfile::TempDir {
+pub fn store_without(title: &str) -> tempfile::TempDir {
     image();
     let folder = tempfile::tempdir_in(cache()).unwrap();
     let store = folder.path().join("store");
@@ -47,7 +47,8 @@ fn store_without(title: &str) -> tempfile::TempDir {
     fs_err::create_dir(store.join("unpacked")).unwrap();
     for entry in fs_err::read_dir(cache().join("unpacked")).unwrap() {
         let entry = entry.unwrap();
-        if entry.file_name().to_string_lossy().starts_with("zig-") {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with("zig-") || name.starts_with("rust-") {
             run(program("cp", ["--archive", "--link"])
                 .arg(entry.path())
                 .arg(store.join("unpacked")))
@@ -124,7 +125,7 @@ fn two_builds_at_once_share_the_work() {
 }
 
 /// What lies in the places where nothing is to be left.
-fn left_in(store: &Path) -> Vec<PathBuf> {
+pub fn left_in(store: &Path) -> Vec<PathBuf> {
     let list = |name| fs_err::read_dir(store.join(name)).unwrap();
     let entries = list("tmp").chain(list("sessions"));
     entries.map(|entry| entry.unwrap().path()).collect()

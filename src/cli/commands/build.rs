@@ -109,7 +109,8 @@ impl Order<'_> {
             self.store,
             flags.jobs.map_or(self.settings.cores, |jobs| jobs as usize),
         )
-        .with_limits(flags.step_limits.unwrap_or_default());
+        .with_limits(flags.step_limits.unwrap_or_default())
+        .with_isolation(flags.sandbox);
         let epoch = self.settings.epoch.unwrap_or(oci::Epoch::new(lock.epoch)?);
         // First, so that a wrong base is found before anything is compiled for it.
         let base = Base::make(&inputs.base, arch, epoch, &workshop)?;
@@ -246,7 +247,7 @@ fn papers(
         lock: contents.lock,
         inputs,
         steps: &workshop.steps(),
-        host: &HostFacts::ask()?,
+        host: &HostFacts::ask(workshop.isolation())?,
     };
     Ok(Papers::new(&subject, &components, &provenance))
 }

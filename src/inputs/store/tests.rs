@@ -210,6 +210,13 @@ fn a_broken_download_leaves_its_part_and_a_wrong_one_does_not() {
         Err::<(), StoreError>(io::Error::other("broke").into())
     });
     assert!(broken.is_err());
+    let other = Digest::of(b"other");
+    let never = store.obtain(&other, |part| {
+        fs::write(part, "")?;
+        Err::<(), StoreError>(io::Error::other("broke").into())
+    });
+    assert!(never.is_err());
+    assert_eq!(count(dir.path(), "partial"), 1);
     let wrong = store.obtain(&digest, |part| {
         assert_eq!(fs::read(part)?, b"ab");
         Ok::<(), StoreError>(fs::write(part, "abd")?)

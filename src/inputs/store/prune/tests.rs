@@ -168,7 +168,8 @@ fn everything_is_read_and_what_is_damaged_goes() {
         .collect();
     let mut expected = vec![blob(&flipped), blob(&cut), record];
     expected.extend(["changed", "more", "less"].map(|name| format!("unpacked/{name}")));
-    (found.sort(), expected.sort());
+    found.sort();
+    expected.sort();
     assert_eq!((read, found), (8, expected));
     let (read, damages) = store.verify().unwrap();
     assert_eq!((read, damages.len()), (2, 0));
