@@ -60,7 +60,7 @@ pub(crate) fn clear(dir: &Path, to: Option<&Path>) -> io::Result<()> {
 }
 
 /// Writes a small file completely.
-pub(crate) fn write(to: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn write(to: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = temporary(to)?;
     io::Write::write_all(&mut file, bytes)?;
     commit(file, to)

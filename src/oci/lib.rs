@@ -28,6 +28,7 @@ pub mod tarball;
 pub mod tree;
 pub mod validate;
 
+pub use blob::write as write_file;
 pub use digest::{ConfigDigest, DiffId, Digest, LayerDigest, ManifestDigest};
 pub use entry::{Content, Entry, Kind};
 pub use epoch::Epoch;

@@ -127,11 +127,7 @@ impl Papers {
     /// Writes them beside a layout; each file is the old one or the new one, never half of it.
     pub fn write(&self, layout: &Path) -> std::io::Result<()> {
         for (paper, bytes) in &self.documents {
-            let path = paper.path(layout);
-            let mut part = path.clone().into_os_string();
-            part.push(".part");
-            fs_err::write(&part, bytes)?;
-            fs_err::rename(&part, &path)?;
+            oci::write_file(&paper.path(layout), bytes)?;
         }
         Ok(())
     }

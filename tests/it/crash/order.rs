@@ -146,6 +146,7 @@ fn bytes_then_the_name_then_the_folder() {
         "store/steps/",
         "store/resolved/",
         "store/unpacked/",
+        "dist/",
     ];
     let named = finals.map(|place| format!("{root}/{place}"));
     let (checked, faults) = faults(&calls(&log), root, &named);
