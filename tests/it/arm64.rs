@@ -130,9 +130,8 @@ fn library(layout: &Path, arch: Arch) -> Vec<(String, String)> {
         text.lines().filter(same).collect::<Vec<_>>().join("\n")
     };
     let of = |path: &str, entry: &Entry| match &entry.kind {
-        Kind::File(_) if path.contains("_sysconfigdata_") && path.ends_with(".pyc") => {
-            String::new()
-        }
+        // Bytecode knows the path of its source.
+        Kind::File(_) if path.contains(arch.machine()) && path.ends_with(".pyc") => String::new(),
         Kind::File(content) => {
             let bytes = content.read(64 << 20).unwrap();
             match std::str::from_utf8(&bytes) {

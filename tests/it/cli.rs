@@ -19,7 +19,7 @@ fn an_unknown_recipe_suggests_the_nearest() {
 #[test]
 fn malformed_yaml_is_located() {
     let said = refusal(|folder| edit(&folder.join("recipes/python3.13.yaml"), "sdk:", "sdk: ]"));
-    assert!(said.contains("recipes/python3.13.yaml:7"), "{said}");
+    assert!(said.contains("recipes/python3.13.yaml:8"), "{said}");
 }
 
 #[test]
