@@ -85,9 +85,45 @@ pub struct Common {
     /// How registries and other servers are reached.
     #[command(flatten)]
     pub network: Network,
+    /// What builds read and may do.
+    #[command(flatten)]
+    pub steps: Steps,
     /// What archives from elsewhere may ask for.
     #[command(flatten)]
     pub limits: Limits,
+}
+
+/// Where the inputs of builds come from and how their scripts are held. What the environment may say is a flag of every
+/// command: beside `imgbuild RECIPE`, clap takes a flag of a single command that is set there for the beginning of a build.
+#[derive(Clone, Debug, Args)]
+pub struct Steps {
+    /// A folder of inputs, tried before every other origin; may be repeated
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "IMGBUILD_MIRROR",
+        value_delimiter = ':'
+    )]
+    pub mirror: Vec<PathBuf>,
+    /// What one step may use, as in memory=8G,processes=512,disk=20G,time=2h [default: 90 % of the memory, 4096, 32G, 4h]
+    #[arg(
+        long,
+        global = true,
+        value_name = "LIMITS",
+        env = "IMGBUILD_STEP_LIMITS"
+    )]
+    pub step_limits: Option<StepLimits>,
+    /// Whether scripts run in a sandbox. `off` is for a container of its own that allows none: they get the paths /imgbuild
+    /// and /var/lang, and may do whatever you may; the image says so
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        env = "IMGBUILD_SANDBOX"
+    )]
+    pub sandbox: Isolation,
 }
 
 /// How results are written.
@@ -122,27 +158,12 @@ pub struct Build {
     /// Fail instead of using another version or another base than the recipe's
     #[arg(long)]
     pub no_fallback: bool,
-    /// A folder of inputs, tried before every other origin; may be repeated
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "IMGBUILD_MIRROR",
-        value_delimiter = ':'
-    )]
-    pub mirror: Vec<PathBuf>,
     /// Look again for inputs that an earlier build could not reach
     #[arg(long)]
     pub refresh: bool,
     /// How many compilers run at a time [default: the number of cores]
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub jobs: Option<u32>,
-    /// What one step may use, as in memory=8G,processes=512,disk=20G,time=2h [default: 90 % of the memory, 4096, 32G, 4h]
-    #[arg(long, value_name = "LIMITS", env = "IMGBUILD_STEP_LIMITS")]
-    pub step_limits: Option<StepLimits>,
-    /// Whether scripts run in a sandbox. `off` is for a container of its own that allows none: they get the paths /imgbuild
-    /// and /var/lang, and may do whatever you may; the image says so
-    #[arg(long, value_enum, default_value_t, env = "IMGBUILD_SANDBOX")]
-    pub sandbox: Isolation,
 }
 
 /// `imgbuild invoke`.
@@ -188,20 +209,9 @@ pub struct Train {
     /// What the interpreter does while it counts
     #[arg(long, value_enum, default_value_t = Workload::Both)]
     pub workload: Workload,
-    /// A folder of inputs, tried before every other origin; may be repeated
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "IMGBUILD_MIRROR",
-        value_delimiter = ':'
-    )]
-    pub mirror: Vec<PathBuf>,
     /// How many compilers and tests run at a time [default: the number of cores]
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub jobs: Option<u32>,
-    /// What one step may use, as in memory=8G,processes=512,disk=20G,time=2h [default: 90 % of the memory, 4096, 32G, 4h]
-    #[arg(long, value_name = "LIMITS", env = "IMGBUILD_STEP_LIMITS")]
-    pub step_limits: Option<StepLimits>,
 }
 
 /// What an interpreter does in its training.

@@ -31,6 +31,8 @@ pub struct Settings {
     pub progress: ProgressMode,
     /// How servers are reached, as far as flags say.
     network: flags::Network,
+    /// What builds read and may do.
+    pub steps: flags::Steps,
     /// SOURCE_DATE_EPOCH.
     pub epoch: Option<Epoch>,
     /// How many compilers run at a time when nobody says.
@@ -106,6 +108,7 @@ impl Settings {
             progress,
             epoch,
             network: common.network.clone(),
+            steps: common.steps.clone(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
         })
     }

@@ -208,3 +208,19 @@ fn the_reference_lists_every_key() {
         );
     }
 }
+
+#[test]
+fn what_the_environment_says_is_no_recipe() {
+    for (name, value) in [
+        ("IMGBUILD_MIRROR", "mirror"),
+        ("IMGBUILD_STEP_LIMITS", "time=1h"),
+        ("IMGBUILD_SANDBOX", "on"),
+    ] {
+        let said = run(imgbuild(["list"]).env(name, value)).succeeded();
+        assert!(
+            said.stdout.contains("python3.13"),
+            "{name}: {}",
+            said.stderr
+        );
+    }
+}

@@ -34,7 +34,7 @@ pub fn run(settings: &Settings, flags: &flags::Build) -> Result<()> {
         lock::check(settings, &store, &text, &recipe, &lock)?;
     }
     let options = FetchOptions {
-        mirrors: flags.mirror.clone(),
+        mirrors: settings.steps.mirror.clone(),
         refresh: flags.refresh,
         fallbacks: !flags.no_fallback,
         network: settings.network()?,
@@ -109,8 +109,8 @@ impl Order<'_> {
             self.store,
             flags.jobs.map_or(self.settings.cores, |jobs| jobs as usize),
         )
-        .with_limits(flags.step_limits.unwrap_or_default())
-        .with_isolation(flags.sandbox);
+        .with_limits(self.settings.steps.step_limits.unwrap_or_default())
+        .with_isolation(self.settings.steps.sandbox);
         let epoch = self.settings.epoch.unwrap_or(oci::Epoch::new(lock.epoch)?);
         // First, so that a wrong base is found before anything is compiled for it.
         let base = Base::make(&inputs.base, arch, epoch, &workshop)?;

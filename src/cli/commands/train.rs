@@ -34,7 +34,7 @@ pub fn run(settings: &Settings, flags: &flags::Train) -> Result<()> {
     let progress = Progress::new(settings.progress);
     let store = settings.store(progress.clone())?;
     let options = FetchOptions {
-        mirrors: flags.mirror.clone(),
+        mirrors: settings.steps.mirror.clone(),
         network: settings.network()?,
         ..FetchOptions::default()
     };
@@ -51,7 +51,8 @@ pub fn run(settings: &Settings, flags: &flags::Train) -> Result<()> {
         &store,
         flags.jobs.map_or(settings.cores, |jobs| jobs as usize),
     )
-    .with_limits(flags.step_limits.unwrap_or_default());
+    .with_limits(settings.steps.step_limits.unwrap_or_default())
+    .with_isolation(settings.steps.sandbox);
     let workload = match flags.workload {
         flags::Workload::Both => Workload::Both,
         flags::Workload::Functions => Workload::Functions,

@@ -78,28 +78,30 @@ fn faults(calls: &[(String, Vec<String>)], root: &str, named: &[String]) -> (usi
                 linked.insert(paths.last().unwrap().clone());
             }
             _ => {
-                let [.., from, to] = paths.as_slice() else {
+                // The working folder is named, too.
+                let own: Vec<_> = paths.iter().filter(|path| path.starts_with(root)).collect();
+                let [.., from, to] = own.as_slice() else {
                     continue;
                 };
                 let is_final = named.iter().any(|place| to.starts_with(place.as_str()));
                 // A file that is moved to be hashed, or one that was safe under another name.
-                if !is_final || linked.contains(from) {
+                if !is_final || linked.contains(*from) {
                     continue;
                 }
                 checked += 1;
                 let inside = format!("{from}/");
                 if unsafe_bytes
                     .iter()
-                    .any(|path| path == from || path.starts_with(&inside))
+                    .any(|path| path == *from || path.starts_with(&inside))
                 {
                     faults.push(format!(
                         "{to} has its name before its bytes are on the disk"
                     ));
                 }
-                if !safe.contains(from) {
+                if !safe.contains(*from) {
                     faults.push(format!("{to} has its name and was never put on the disk"));
                 }
-                unsafe_names.insert(to.clone());
+                unsafe_names.insert((*to).clone());
             }
         }
     }
