@@ -26,7 +26,7 @@ pub use deb::{Deb, DebError, read_deb};
 pub use decompress::decompress;
 pub use fetch::{FetchOptions, Fetched, Fetcher, Place, Source};
 pub use lock::{Lock, Temporary, remove_temporaries};
-pub use origin::{Artifact, Input, Origin};
+pub use origin::{Artifact, Input, Origin, url_without_login};
 pub use origins::Reason;
 #[cfg(any(test, fuzzing))]
 pub use packages::fuzz_apt;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use oci::Digest;
+use oci::registry::without_login;
 use serde::{Deserialize, Serialize};
 
 use crate::arch::Arch;
@@ -97,7 +98,7 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Self::Url(url) => f.write_str(url),
+            Self::Url(url) => f.write_str(&url_without_login(url)),
             Self::Oci { reference, arch } => write!(f, "image {reference} ({arch})"),
             Self::Wheel { name, version, .. } => write!(f, "wheel {name} {version}"),
             Self::Crate { name, version } => write!(f, "crate {name} {version}"),
@@ -118,4 +119,12 @@ impl fmt::Display for Origin {
             Self::File(path) => write!(f, "file {}", path.display()),
         }
     }
+}
+/// A URL without the login that it may have.
+pub fn url_without_login(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    format!("{scheme}://{}{path}", without_login(host))
 }

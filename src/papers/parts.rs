@@ -11,7 +11,7 @@ use super::licence::Licence;
 use super::{packages, wheels};
 use crate::build::{BuildError, Inputs, Output, StoredLayer, Workshop};
 use crate::image::Contents;
-use crate::inputs::{Artifact, Fetched, Origin};
+use crate::inputs::{Artifact, Fetched, Origin, url_without_login};
 
 impl Output for Vec<Component> {
     fn blobs(&self) -> Vec<Digest> {
@@ -149,12 +149,12 @@ fn runtime(rust: &Artifact, zig: &Artifact) -> [Component; 3] {
 /// What was compiled from an archive.
 fn from_source(kind: Kind, name: &str, source: &Artifact) -> Component {
     let url = source.origins.iter().find_map(|origin| match origin {
-        Origin::Url(url) => Some(url.as_str()),
+        Origin::Url(url) => Some(url_without_login(url)),
         _ => None,
     });
     let checksum = source.sha256.to_string();
     let mut qualifiers = vec![("checksum", checksum.as_str())];
-    qualifiers.extend(url.map(|url| ("download_url", url)));
+    qualifiers.extend(url.as_deref().map(|url| ("download_url", url)));
     let folder = source
         .subdir
         .as_ref()
@@ -162,7 +162,7 @@ fn from_source(kind: Kind, name: &str, source: &Artifact) -> Component {
     Component {
         purl: purl("generic", None, name, &source.version, &qualifiers),
         sha256: Some(source.sha256),
-        download: url.map(str::to_owned),
+        download: url,
         note: format!(
             "compiled from {}{}",
             source.origins[0],

@@ -8,7 +8,7 @@ use super::component::purl;
 use super::{Subject, TOOL};
 use crate::build::{BaseInputs, Inputs, StepRecord};
 use crate::build::{HOST_TOOLS, Isolation, SANDBOX_PROGRAM};
-use crate::inputs::{Fetched, Origin, Place};
+use crate::inputs::{Fetched, Origin, Place, url_without_login};
 use crate::lock::Lock;
 use crate::process::{Process, ProcessError};
 
@@ -156,7 +156,7 @@ fn dependency(fetched: &Fetched) -> Value {
 /// As an address, or a package URL where the registry is a matter of the user's configuration.
 fn uri(origin: &Origin) -> Option<String> {
     match origin {
-        Origin::Url(url) => Some(url.clone()),
+        Origin::Url(url) => Some(url_without_login(url)),
         Origin::Oci { reference, .. } => Some(format!("oci://{reference}")),
         Origin::Wheel {
             name,

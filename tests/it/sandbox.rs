@@ -134,8 +134,10 @@ fn nothing_is_written_elsewhere() {
 /// Runs the script with these limits; it must be stopped for this reason, soon, with all that it started.
 #[track_caller]
 fn stopped(script: &str, limits: &str, reasons: &[&str]) {
-    // A sandbox is a pid namespace: nobody has a name like this outside.
-    let name = format!("imgbuild-test-{}", std::process::id());
+    // A sandbox is a pid namespace: nobody has a name like this outside, and no other test has it.
+    let test = std::thread::current();
+    let name = test.name().unwrap().replace("::", "-");
+    let name = format!("imgbuild-{name}-{}", std::process::id());
     let started = Instant::now();
     let (said, log) = attempt(&script.replace("NAME", &name), limits);
     assert!(

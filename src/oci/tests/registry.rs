@@ -120,15 +120,15 @@ fn a_token_that_runs_out_between_two_requests() {
         &format!("{}/team/a", registry.address()).parse().unwrap(),
     )
     .unwrap();
-    registry.tokens().set_life(2);
+    registry.tokens().set_life(6);
     upload(&endpoint, "team/a").unwrap();
     assert_eq!(registry.tokens().given(), 1);
-    std::thread::sleep(Duration::from_secs(3));
+    std::thread::sleep(Duration::from_secs(7));
     upload(&endpoint, "team/a").unwrap();
     assert_eq!(registry.tokens().given(), 2);
     // Tokens that are refused at once are not asked for again and again.
     registry.tokens().set_life(-10);
-    std::thread::sleep(Duration::from_secs(3));
+    std::thread::sleep(Duration::from_secs(7));
     let error = upload(&endpoint, "team/a").unwrap_err();
     assert!(shown(&error).contains("401"), "{error}");
     assert_eq!(registry.tokens().given(), 3);

@@ -21,12 +21,20 @@ fn get(peer: &Peer, path: &str) -> String {
 
 /// What is attached to an image: by OCI's API where there is one, by the tag that takes its place elsewhere.
 fn attached(peer: &Peer, repository: &str, digest: &str) -> Vec<Value> {
-    let list = match peer.real {
+    let list = |from: usize| match peer.real {
         Some(_) => format!("{repository}/manifests/{}", digest.replace(':', "-")),
-        None => format!("{repository}/referrers/{digest}"),
+        None => format!("{repository}/referrers/{digest}?from={from}"),
     };
-    let index: Value = serde_json::from_str(&get(peer, &list)).unwrap();
-    index["manifests"].as_array().unwrap().clone()
+    let mut entries = Vec::new();
+    loop {
+        let page: Value = serde_json::from_str(&get(peer, &list(entries.len()))).unwrap();
+        let page = page["manifests"].as_array().unwrap();
+        entries.extend(page.iter().cloned());
+        // The API gives pages, the tag gives all.
+        if peer.real.is_some() || page.is_empty() {
+            return entries;
+        }
+    }
 }
 
 /// A small image with papers of its own: those of the built one, of another image by their digest.

@@ -46,6 +46,7 @@ fn a_push_that_was_cut_is_finished_by_the_next() {
             text(real),
             &to,
             "--allow-fallback",
+            "--no-attest",
             "--format",
             "json",
         ]))
