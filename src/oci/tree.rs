@@ -320,6 +320,10 @@ impl Tree {
                 .get(&here)
                 .ok_or_else(|| TreeError::NotFound(path.clone()))?;
             let Kind::Symlink(target) = &entry.kind else {
+                // Nothing is reached through a file, not even its own folder by "..".
+                if !entry.is_dir() && !todo.is_empty() {
+                    return Err(TreeError::NotFound(path.clone()));
+                }
                 done = Some(here);
                 continue;
             };

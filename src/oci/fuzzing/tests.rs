@@ -39,7 +39,7 @@ fn line(entry: &Entry) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(50_000) })]
 
     #[test]
     fn layers_merge_as_the_naive_model_says(bytes in vec(any::<u8>(), 0..200)) {

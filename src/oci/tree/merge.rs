@@ -404,6 +404,10 @@ mod tests {
         for (name, layers) in [
             ("below a file", &[&["a=1"][..], &["a/b=1"]][..]),
             ("below a link to a file", &[&["f=1", "a->f"], &["a/b=1"]]),
+            (
+                "below a link that leads out of a file",
+                &[&["f=1", "d", "a->f/../d"], &["a/b=1"]],
+            ),
             ("below a dangling link", &[&["a->nowhere"], &["a/b=1"]]),
             ("hard link to nothing", &[&["a=>b"]]),
             ("hard link to a directory", &[&["b", "a=>b"]]),
