@@ -1,14 +1,13 @@
-//! Two images → the packages of which they have other versions: the base's, Python's, and, where an image's papers lie
-//! beside it, what is linked into the interpreter, of which no file in the image tells.
+//! Two images → the packages of which they have other versions: the base's, Python's, and, where there is a bill of
+//! materials, what is linked into the interpreter, of which no file in the image tells.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
-use oci::{ManifestDigest, Tree};
+use oci::Tree;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::papers::{Component, Kind, Paper, Papers, packages, wheels};
+use crate::papers::{Component, Kind, packages, wheels};
 
 /// Everything of an image that has a version: its kind and name, and the versions, which are several where it is in several
 /// places.
@@ -37,6 +36,22 @@ impl Packages {
             found.add(&component);
         }
         found
+    }
+
+    /// The interpreter and what is linked into it, by a CycloneDX document that this program wrote; `None` for any other.
+    pub fn linked(bill: &[u8]) -> Option<Self> {
+        let document: Value = serde_json::from_slice(bill).ok()?;
+        let mut found = Self::default();
+        for component in document["components"].as_array()? {
+            let text = |key: &str| component[key].as_str();
+            let kind = match text("bom-ref")?.split('-').next()? {
+                "Interpreter" => Kind::Interpreter,
+                "Linked" => Kind::Linked,
+                _ => continue,
+            };
+            found.add(&Component::new(kind, text("name")?, text("version")?));
+        }
+        (!found.0.is_empty()).then_some(found)
     }
 
     fn add(&mut self, component: &Component) {
@@ -70,35 +85,6 @@ pub fn changes(old: &Packages, new: &Packages) -> Vec<PackageChange> {
         })
     };
     keys.into_iter().filter_map(change).collect()
-}
-
-/// What is linked into the interpreters of two layouts, by their papers; nothing unless both have them.
-pub fn linked(images: [(&Path, ManifestDigest); 2]) -> Vec<PackageChange> {
-    let [old, new] = images.map(|(layout, digest)| by_papers(layout, digest));
-    match (old, new) {
-        (Some(old), Some(new)) => changes(&old, &new),
-        _ => Vec::new(),
-    }
-}
-
-fn by_papers(layout: &Path, digest: ManifestDigest) -> Option<Packages> {
-    // Papers of another image say nothing of this one.
-    let papers = Papers::read(layout, digest).ok()??;
-    let (_, bytes) = papers
-        .iter()
-        .find(|(paper, _)| *paper == Paper::CycloneDx)?;
-    let document: Value = serde_json::from_slice(bytes).ok()?;
-    let mut found = Packages::default();
-    for component in document["components"].as_array()? {
-        let text = |key: &str| component[key].as_str();
-        let kind = match text("bom-ref")?.split('-').next()? {
-            "Interpreter" => Kind::Interpreter,
-            "Linked" => Kind::Linked,
-            _ => continue,
-        };
-        found.add(&Component::new(kind, text("name")?, text("version")?));
-    }
-    Some(found)
 }
 
 #[cfg(test)]

@@ -264,6 +264,7 @@ mod tests {
             os_release,
             glibc,
             system: Default::default(),
+            wanted: None,
             packages: Default::default(),
         }
     }

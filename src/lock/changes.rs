@@ -1,6 +1,6 @@
-//! Two locks, input by input. Inputs are found by their shape, wherever in a lock they stand.
+//! Two locks, input by input and then field by field. Inputs are found by their shape, wherever in a lock they stand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Serialize;
@@ -79,7 +79,12 @@ fn shown(old: Option<&Input>, new: Option<&Input>) -> ([Option<String>; 2], Opti
     let differs = (0..count).find(|i| was.artifacts.get(*i) != is.artifacts.get(*i));
     let [was, is] = [was, is].map(|input| input.artifacts.get(differs.unwrap_or_default()));
     let values = [(was, is), (is, was)].map(|(one, other)| one.map(|one| value(one, other)));
-    (values, is.and_then(note))
+    let note = match (was, is) {
+        // Debian's own patches are not used: with the same bytes nothing is mended.
+        (Some(was), Some(is)) if was.sha256 == is.sha256 => Some("the same bytes".to_owned()),
+        _ => is.and_then(note),
+    };
+    (values, note)
 }
 
 /// The version, and what else tells it from the other.
@@ -111,28 +116,68 @@ fn note(artifact: &Artifact) -> Option<String> {
     Some(format!("security update ({security})"))
 }
 
-fn inputs(lock: &Lock) -> BTreeMap<(String, String), Input> {
-    let value =
-        serde_yaml::with::singleton_map_recursive::serialize(lock, serde_yaml::value::Serializer)
-            .expect("a lock is plain maps, lists and texts");
-    let mut found = BTreeMap::new();
-    collect("", &value, &mut found);
-    found
+/// What differs beside the inputs: facts about the base, and what was asked for. One text for each field.
+pub(super) fn fields(old: &Lock, new: &Lock) -> Vec<String> {
+    let (old, new) = (Parts::of(old).fields, Parts::of(new).fields);
+    let places: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let nothing = BTreeSet::new();
+    let only = |these: &BTreeSet<String>, those: &BTreeSet<String>| {
+        let only: Vec<&str> = these.difference(those).map(String::as_str).collect();
+        match only.is_empty() {
+            true => "absent".to_owned(),
+            false => only.join(", "),
+        }
+    };
+    let differing = places.into_iter().filter_map(|place| {
+        let [was, is] = [&old, &new].map(|fields| fields.get(place).unwrap_or(&nothing));
+        let text = || format!("{place} was {}, is {}", only(was, is), only(is, was));
+        (was != is).then(text)
+    });
+    differing.collect()
 }
 
-fn collect(place: &str, value: &Value, found: &mut BTreeMap<(String, String), Input>) {
-    let input: Result<Input, _> =
-        serde_yaml::with::singleton_map_recursive::deserialize(value.clone());
-    if let Ok(input) = input {
-        found.insert((place.to_owned(), input.name.clone()), input);
-    } else if let Some(map) = value.as_mapping() {
-        for (key, value) in map {
-            let key = key.as_str().unwrap_or_default();
-            let dot = if place.is_empty() { "" } else { "." };
-            collect(&format!("{place}{dot}{key}"), value, found);
+fn inputs(lock: &Lock) -> BTreeMap<(String, String), Input> {
+    Parts::of(lock).inputs
+}
+
+/// A lock, taken apart.
+#[derive(Default)]
+struct Parts {
+    /// By the part of the lock and the name.
+    inputs: BTreeMap<(String, String), Input>,
+    /// All else, by its place: one value, or those of a list.
+    fields: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Parts {
+    fn of(lock: &Lock) -> Self {
+        let serializer = serde_yaml::value::Serializer;
+        let value = serde_yaml::with::singleton_map_recursive::serialize(lock, serializer)
+            .expect("a lock is plain maps, lists and texts");
+        let mut parts = Self::default();
+        parts.collect("", &value);
+        parts
+    }
+
+    fn collect(&mut self, place: &str, value: &Value) {
+        let input: Result<Input, _> =
+            serde_yaml::with::singleton_map_recursive::deserialize(value.clone());
+        if let Ok(input) = input {
+            let key = (place.to_owned(), input.name.clone());
+            self.inputs.insert(key, input);
+        } else if let Some(map) = value.as_mapping() {
+            for (key, value) in map {
+                let key = key.as_str().unwrap_or_default();
+                let dot = if place.is_empty() { "" } else { "." };
+                self.collect(&format!("{place}{dot}{key}"), value);
+            }
+        } else if let Some(list) = value.as_sequence() {
+            list.iter().for_each(|value| self.collect(place, value));
+        } else {
+            let text = serde_yaml::to_string(value).unwrap_or_default();
+            let values = self.fields.entry(place.to_owned()).or_default();
+            values.insert(text.trim().to_owned());
         }
-    } else if let Some(list) = value.as_sequence() {
-        list.iter().for_each(|value| collect(place, value, found));
     }
 }
 
@@ -179,10 +224,10 @@ mod tests {
                 Some("security update (trixie-security)"),
             ),
             (
-                input(&[("1.2", "forky", 1), ("1.1", "trixie", 2)]),
+                input(&[("1.2", "trixie-security", 1), ("1.1", "trixie", 2)]),
                 "1.2 from Debian source x 1.2-1 (trixie)",
-                "1.2 from Debian source x 1.2-1 (forky)",
-                None,
+                "1.2 from Debian source x 1.2-1 (trixie-security)",
+                Some("the same bytes"),
             ),
         ] {
             let (values, said) = shown(Some(&old), Some(&new));

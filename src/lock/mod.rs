@@ -3,6 +3,7 @@
 
 mod changes;
 mod resolve;
+mod wheels;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,11 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::arch::Arch;
 use crate::inputs::Input;
-use crate::recipe::Recipe;
+use crate::recipe::{Packages, Recipe};
 
 pub use changes::{InputChange, changes};
 pub(crate) use resolve::parse_catalogue;
-pub use resolve::{Asked, ResolveError, Resolver, newest_wheels};
+pub use resolve::{Asked, ResolveError, Resolver};
+pub use wheels::newest_wheels;
 
 /// Names everything in this program that decides an image's bytes beside the lock; recipes/README.md says what. A release
 /// that changes any of it adds a number, and goes on to build the old ones as they were.
@@ -75,7 +77,10 @@ pub struct LockedBase {
     /// An image or a root file system, by architecture.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub system: BTreeMap<Arch, Input>,
-    /// Debian packages to put the base together from, by architecture.
+    /// What the definition asks apt for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<Packages>,
+    /// Debian packages to put the base together from, by architecture: what is wanted, and what that needs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub packages: BTreeMap<Arch, Vec<Input>>,
 }
@@ -242,10 +247,12 @@ impl Lock {
 
     /// Refuses a lock that is not the one that its recipe would get without asking anybody: `again` is that one.
     pub fn check(&self, path: &Path, again: &Self) -> Result<(), LockError> {
-        let changes: Vec<String> = changes(self, again)
-            .into_iter()
-            .map(|change| change.to_string())
-            .collect();
+        let inputs = changes(self, again).into_iter();
+        let mut changes: Vec<String> = inputs.map(|change| change.to_string()).collect();
+        changes.extend(changes::fields(self, again));
+        if changes.is_empty() && self != again {
+            changes.push("the order of its parts".to_owned());
+        }
         match changes.is_empty() {
             true => Ok(()),
             false => Err(LockError::Drifted {

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use oci::Digest;
-use serde::Deserialize;
 
+use super::wheels::sdk;
 use super::{COMPAT, Lock, LockedBase, deciding_keys};
 use crate::arch::Arch;
-use crate::inputs::{Artifact, DebianPackages, Input, Origin, Reason, Store, pip};
+use crate::inputs::{Artifact, DebianPackages, Input, Origin, Reason, Store};
 use crate::process::ProcessError;
-use crate::recipe::{BaseDefinition, Library, LibraryError, Recipe, SchemaError, Text};
+use crate::recipe::{BaseDefinition, Library, LibraryError, Packages, Recipe, SchemaError, Text};
 
 /// Makes locks.
 pub struct Resolver<'a> {
@@ -33,6 +33,8 @@ pub struct Asked<'a> {
     pub sdk: Option<&'a Lock>,
     /// Instead of apt's answers.
     pub packages: Option<&'a Lock>,
+    /// Whether what the lock has no answer for stays without one, too.
+    pub nobody: bool,
 }
 
 impl<'a> Asked<'a> {
@@ -41,6 +43,7 @@ impl<'a> Asked<'a> {
         Self {
             sdk: Some(lock),
             packages: Some(lock),
+            nobody: true,
         }
     }
 }
@@ -275,17 +278,7 @@ impl Resolver<'_> {
                 );
             }
             if let Some(wanted) = &definition.packages {
-                if let Some(known) = self.known_packages(definition, arch) {
-                    packages.insert(arch, known);
-                    continue;
-                }
-                let resolved =
-                    DebianPackages::new(self.store).resolve(&wanted.suite, arch, &wanted.names);
-                let resolved = resolved.map_err(|source| ResolveError::Packages {
-                    base: definition.name.clone(),
-                    source: Box::new(source),
-                })?;
-                packages.insert(arch, resolved);
+                packages.insert(arch, self.packages(definition, wanted, arch)?);
             }
         }
         Ok(LockedBase {
@@ -294,21 +287,36 @@ impl Resolver<'_> {
             os_release: definition.os_release.clone(),
             glibc: definition.glibc.0.clone(),
             system,
+            wanted: definition.packages.clone(),
             packages,
         })
     }
-}
 
-impl Resolver<'_> {
-    /// The packages of a base in the lock that is not asked anew, if they are those of the same definition.
-    fn known_packages(&self, definition: &BaseDefinition, arch: Arch) -> Option<Vec<Input>> {
-        let lock = self.asked.packages?;
-        let mut bases = std::iter::once(&lock.base).chain(&lock.stand_in);
-        let base = bases.find(|base| base.name == definition.name)?;
-        let packages = base.packages.get(&arch)?;
-        let wanted = &definition.packages.as_ref()?.names;
-        let has = |name: &String| packages.iter().any(|package| package.name == *name);
-        wanted.iter().all(has).then(|| packages.clone())
+    /// apt's answer, or that of the lock that is not asked anew. Without an answer there are no packages, which no lock has.
+    fn packages(
+        &self,
+        definition: &BaseDefinition,
+        wanted: &Packages,
+        arch: Arch,
+    ) -> Result<Vec<Input>, ResolveError> {
+        let bases = self
+            .asked
+            .packages
+            .map(|lock| std::iter::once(&lock.base).chain(&lock.stand_in));
+        let known = bases.and_then(|mut bases| bases.find(|base| base.name == definition.name));
+        if let Some(known) =
+            known.filter(|known| self.asked.nobody || known.wanted.as_ref() == Some(wanted))
+        {
+            return Ok(known.packages.get(&arch).cloned().unwrap_or_default());
+        }
+        if self.asked.nobody {
+            return Ok(Vec::new());
+        }
+        let resolved = DebianPackages::new(self.store).resolve(&wanted.suite, arch, &wanted.names);
+        resolved.map_err(|source| ResolveError::Packages {
+            base: definition.name.clone(),
+            source: Box::new(source),
+        })
     }
 }
 
@@ -319,107 +327,4 @@ pub(crate) fn parse_catalogue(path: &Path, text: &str) -> Result<Catalogue, Reso
     };
     let value: serde_yaml::Value = serde_yaml::from_str(text).map_err(|e| fault(e.to_string()))?;
     serde_yaml::with::singleton_map_recursive::deserialize(value).map_err(|e| fault(e.to_string()))
-}
-
-/// pip's installation report, as far as it is needed.
-#[derive(Deserialize)]
-struct Report {
-    install: Vec<Installed>,
-}
-
-#[derive(Deserialize)]
-struct Installed {
-    download_info: DownloadInfo,
-    metadata: Metadata,
-}
-
-#[derive(Deserialize)]
-struct DownloadInfo {
-    url: String,
-    archive_info: ArchiveInfo,
-}
-
-#[derive(Deserialize)]
-struct ArchiveInfo {
-    hashes: BTreeMap<String, String>,
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    name: String,
-    version: String,
-}
-
-/// boto3 and everything it needs, as pip resolves it for the recipe's Python.
-fn sdk(recipe: &Recipe) -> Result<Vec<Input>, ResolveError> {
-    let requirement = format!("boto3=={}", recipe.sdk.boto3);
-    newest_wheels(&recipe.python.minor(), &[], &requirement)
-}
-
-/// The newest wheels that meet a requirement, as pip resolves it for a series of Python, sorted by name.
-pub fn newest_wheels(
-    python: &str,
-    more: &[&str],
-    requirement: &str,
-) -> Result<Vec<Input>, ResolveError> {
-    let python = format!("--python-version={python}");
-    let mut arguments = vec![
-        "install",
-        "--quiet",
-        "--dry-run",
-        "--ignore-installed",
-        "--only-binary=:all:",
-        "--report=-",
-        "--target=.",
-        "--implementation=cp",
-        "--platform=any",
-        &python,
-        requirement,
-    ];
-    arguments.extend(more);
-    let printed = pip(&arguments, Path::new(".")).map_err(|source| ResolveError::Wheels {
-        requirement: requirement.to_owned(),
-        source,
-    })?;
-    let report: Report =
-        serde_json::from_slice(&printed.stdout).map_err(|e| ResolveError::Report(e.to_string()))?;
-    let mut inputs: Vec<Input> = report
-        .install
-        .into_iter()
-        .map(wheel)
-        .collect::<Result<_, _>>()?;
-    inputs.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(inputs)
-}
-
-fn wheel(installed: Installed) -> Result<Input, ResolveError> {
-    let Metadata { name, version } = installed.metadata;
-    let hash = installed.download_info.archive_info.hashes.get("sha256");
-    let sha256 = hash.and_then(|hex| format!("sha256:{hex}").parse().ok());
-    let sha256 =
-        sha256.ok_or_else(|| ResolveError::Report(format!("{name} {version} has no sha256")))?;
-    // The address is a detail of the user's index; the file's name is what identifies the wheel there.
-    let filename = installed
-        .download_info
-        .url
-        .rsplit('/')
-        .next()
-        .unwrap_or_default()
-        .to_owned();
-    let origin = Origin::Wheel {
-        name: name.clone(),
-        version: version.clone(),
-        filename,
-    };
-    let artifact = Artifact {
-        version,
-        sha256,
-        size: None,
-        subdir: None,
-        origins: vec![origin],
-    };
-    Ok(Input {
-        name,
-        artifacts: vec![artifact],
-    })
 }

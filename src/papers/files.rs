@@ -47,6 +47,12 @@ impl Paper {
         layout.with_file_name(name)
     }
 
+    /// Whether a document of this kind is of the image.
+    pub fn is_of(self, document: &[u8], digest: ManifestDigest) -> bool {
+        let document = serde_json::from_slice(document).unwrap_or(Value::Null);
+        self.subject(&document) == Some(&digest.0.hex())
+    }
+
     /// The image that a document of this kind is of.
     fn subject(self, document: &Value) -> Option<&str> {
         match self {
@@ -144,8 +150,7 @@ impl Papers {
                 return Err(PapersError::Missing(path));
             }
             let bytes = fs_err::read(&path)?;
-            let document = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-            if paper.subject(&document) != Some(&digest.0.hex()) {
+            if !paper.is_of(&bytes, digest) {
                 return Err(PapersError::Other { path, digest });
             }
             documents.push((paper, bytes));

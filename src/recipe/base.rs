@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use oci::Digest;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::yaml::{self, SchemaError, Version};
 
@@ -67,7 +67,7 @@ pub struct RootfsFile {
 }
 
 /// A base that is put together from Debian packages.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Packages {
     /// The suite: `bookworm`.

@@ -84,6 +84,103 @@ fn locked_means_what_would_be_locked_today() {
     assert!(said.contains("al2023 was 2023."), "{said}");
 }
 
+/// Runs without a network.
+fn alone(folder: &Path, arguments: &[&str]) -> Outcome {
+    let mut command = program("unshare", ["--net", "--user", "--map-root-user"]);
+    command.arg(env!("CARGO_BIN_EXE_imgbuild")).args(arguments);
+    command.arg("--cache-dir").arg(cache());
+    run(command.current_dir(folder))
+}
+
+#[test]
+fn what_the_definitions_ask_for_is_compared_without_asking_anybody() {
+    for (file, from, to, expected) in [
+        (
+            "images/debian12.yaml",
+            "    - tzdata\n",
+            "",
+            "stand_in.wanted.names was tzdata, is absent",
+        ),
+        (
+            "images/debian12.yaml",
+            "    - tar\n",
+            "    - tar\n    - vim\n",
+            "stand_in.wanted.names was absent, is vim",
+        ),
+        (
+            "images/debian12.yaml",
+            "suite: bookworm",
+            "suite: trixie",
+            "stand_in.wanted.suite was bookworm, is trixie",
+        ),
+        (
+            "images/al2023.yaml",
+            "glibc: \"2.34\"",
+            "glibc: \"2.35\"",
+            "base.glibc was '2.34', is '2.35'",
+        ),
+        (
+            "images/al2023.yaml",
+            "stand_in: debian12\n",
+            "",
+            "stand_in.wanted.names was apt, ",
+        ),
+        (
+            "images/al2023.yaml",
+            "stand_in: debian12\n",
+            "",
+            "tzdata was 202",
+        ),
+    ] {
+        let folder = definitions();
+        alone(folder.path(), &["lock", "--check", RECIPE]).succeeded();
+        edit(&folder.path().join(file), from, to);
+        for command in [
+            &["lock", "--check", RECIPE][..],
+            &["build", RECIPE, "--locked"],
+        ] {
+            let said = alone(folder.path(), command).refused();
+            assert!(said.contains(expected), "{expected}: {said}");
+            assert!(said.contains("\nhint: run `imgbuild lock "), "{said}");
+        }
+    }
+}
+
+#[test]
+fn what_a_lock_has_too_much_or_too_little_of_is_named() {
+    let extra = "- name: leftover
+  artifacts:
+  - version: '7'
+    sha256: sha256:0000000000000000000000000000000000000000000000000000000000000000
+    origins:
+    - file: /nowhere
+";
+    for part in [
+        "libraries",
+        "installers",
+        "rust:\n  amd64",
+        "llvm:\n  amd64",
+    ] {
+        let folder = definitions();
+        let lock = folder.path().join("recipes/python3.13.lock");
+        let nested = part.contains('\n');
+        let indented: String = extra.lines().map(|line| format!("  {line}\n")).collect();
+        let more = if nested { &indented } else { extra };
+        let with = |more: &str| format!("\n{part}:\n{more}");
+        edit_lock(&lock, &with(""), &with(more));
+        let said = alone(folder.path(), &["lock", "--check", RECIPE]).refused();
+        assert!(said.contains("leftover was 7, is absent"), "{part}: {said}");
+    }
+    // Only pip knows what boto3 needs: it is asked for updates.
+    let folder = definitions();
+    let lock = folder.path().join("recipes/python3.13.lock");
+    edit_lock(&lock, "\nsdk:\n", &format!("\nsdk:\n{extra}"));
+    let arguments = ["update", RECIPE, "--sdk", "--dry-run"];
+    let said = inside(folder.path(), &arguments).succeeded().stdout;
+    let row = said.lines().find(|line| line.contains("leftover")).unwrap();
+    assert!(row.ends_with("no longer needed"), "{row}");
+}
+
 #[test]
 fn a_push_of_an_image_of_another_lock_is_refused() {
     let folder = definitions();
@@ -168,11 +265,7 @@ fn an_update_without_network_changes_nothing() {
     let folder = definitions();
     let before = texts(folder.path());
     for part in ["--sdk", "--base", "--libraries"] {
-        let mut command = program("unshare", ["--net", "--user", "--map-root-user"]);
-        command.arg(env!("CARGO_BIN_EXE_imgbuild"));
-        command.args(["update", RECIPE, part, "--cache-dir"]);
-        command.arg(cache()).current_dir(folder.path());
-        let said = run(&mut command).refused();
+        let said = alone(folder.path(), &["update", RECIPE, part]).refused();
         assert!(said.contains("\nhint: "), "{part}: {said}");
         assert_eq!(texts(folder.path()), before, "{part}");
     }

@@ -1,5 +1,6 @@
 //! `imgbuild diff`: what is another thing in the second image, from packages down to the first byte.
 
+mod bill;
 mod table;
 
 use std::collections::BTreeSet;
@@ -7,7 +8,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use oci::diff::{Difference, Unpacked};
 use oci::registry::Registry;
-use oci::source::{Access, ImageSource, Location};
+use oci::source::{Access, ImageSource, Location, SourceImage};
 use serde_json::json;
 
 use crate::cli::flags::{self, Format};
@@ -21,7 +22,8 @@ const DIFFERENT: u8 = 3;
 /// Prints the difference.
 pub fn run(settings: &Settings, flags: &flags::Diff) -> Result<u8> {
     let http = settings.http()?;
-    let store = settings.store(Progress::new(settings.progress))?;
+    let progress = Progress::new(settings.progress);
+    let store = settings.store(progress.clone())?;
     let scratch = store.temporary()?;
     let access = Access {
         scratch: scratch.path(),
@@ -43,12 +45,21 @@ pub fn run(settings: &Settings, flags: &flags::Diff) -> Result<u8> {
         let unpack = |source| Unpacked::new(source, platform, scratch.path());
         let [a, b] = [unpack(&sources[0])?, unpack(&sources[1])?];
         changes = packages::changes(&Packages::of(&a.root), &Packages::of(&b.root));
-        if let (Location::Local { path: old, .. }, Location::Local { path: new, .. }) = (&old, &new)
-        {
-            changes.extend(packages::linked([
-                (old, a.image.digest()),
-                (new, b.image.digest()),
-            ]));
+        let bill = |(location, source, image): (&Location, &ImageSource, &SourceImage)| {
+            let found = bill::of(location, source, image.digest(), &http);
+            let why = match found.map(|bill| bill.as_deref().and_then(Packages::linked)) {
+                Ok(Some(packages)) => return Some(packages),
+                Ok(None) => format!("{location} has no bill of materials"),
+                Err(error) => format!("{error:#}"),
+            };
+            progress.note(&format!(
+                "{why}: what is linked into its programs is not compared"
+            ));
+            None
+        };
+        let linked = [(&old, &sources[0], &a.image), (&new, &sources[1], &b.image)].map(bill);
+        if let [Some(a), Some(b)] = linked {
+            changes.extend(packages::changes(&a, &b));
         }
         Difference::between(&a, &b)?
     };

@@ -75,14 +75,19 @@ pub fn check(
         let changes = vec![change];
         return Err(LockError::Drifted { path, changes }.into());
     }
-    let again = Resolver {
+    let resolver = Resolver {
         library: &settings.library,
         store,
         epoch: lock.epoch,
         asked: Asked::nobody(lock),
         catalogue: None,
     };
-    Ok(lock.check(&path, &again.resolve(recipe, &text.path)?)?)
+    let again = Lock {
+        // A lock of an older number is still a good one.
+        compat: lock.compat,
+        ..resolver.resolve(recipe, &text.path)?
+    };
+    Ok(lock.check(&path, &again)?)
 }
 
 /// Only beside a recipe's own file something can be written.

@@ -185,20 +185,22 @@ fn update(
         text = edit(path, &text, "sdk.boto3", boto3, &newest)?;
     }
     let recipe = Recipe::parse(path, &text, &[])?;
-    let lock = Resolver {
+    let mut lock = Resolver {
         library: &settings.library,
         store,
-        epoch: epoch(settings),
+        epoch: pair.lock.epoch,
         asked: Asked {
             sdk: (!parts.sdk).then_some(&pair.lock),
             packages: (!parts.base).then_some(&pair.lock),
+            nobody: false,
         },
         catalogue: Some(sources.clone()),
     }
     .resolve(&recipe, path)?;
     let changes = changes(&pair.lock, &lock);
     let mut files = Vec::new();
-    if !changes.is_empty() {
+    if lock != pair.lock {
+        lock.epoch = epoch(settings);
         let name = |path: &Path| PathBuf::from(path.file_name().unwrap_or_default());
         if text != pair.text.text {
             files.push((name(path), text));
