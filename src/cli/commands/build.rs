@@ -168,7 +168,7 @@ impl Order<'_> {
             oci::tarball::write_tarball(tarball, &image, &name)?;
         }
         let times = [fetched, started.elapsed()];
-        summarise(&workshop, &image, unchanged, times, progress);
+        summarise(&contents, &workshop, &image, unchanged, times, progress);
         Ok(result(
             self.settings.format,
             &dir,
@@ -295,6 +295,7 @@ pub(super) fn warn_about_fallbacks(inputs: &Inputs, progress: &Progress) {
 
 /// `times`: until the inputs were there, and until the end.
 fn summarise(
+    contents: &Contents,
     workshop: &Workshop,
     image: &Image,
     unchanged: bool,
@@ -309,11 +310,27 @@ fn summarise(
         ));
         return;
     }
-    let size: u64 = image.layers().iter().map(|layer| layer.size()).sum();
-    let (layers, megabytes, built) = (image.layers().len(), megabytes(size), all - fetched);
+    let built = all - fetched;
     progress.note(&format!(
-        "inputs in {fetched:.1} s, {steps} steps in {built:.1} s; {layers} layers, {megabytes:.1} MB compressed"
+        "inputs in {fetched:.1} s, {steps} steps in {built:.1} s\n{}",
+        sizes(contents, image)
     ));
+}
+
+/// A table of what is pulled: one line per layer, lowest first, and what all above the base has together.
+fn sizes(contents: &Contents, image: &Image) -> String {
+    let sizes: Vec<u64> = image.layers().iter().map(oci::Layer::size).collect();
+    let plan = contents.plan();
+    let (base, own) = sizes.split_at(sizes.len().saturating_sub(plan.len()));
+    let of_base = base.iter().map(|size| ("base", *size));
+    let layers = of_base.chain(plan.iter().zip(own).map(|((name, _), size)| (*name, *size)));
+    let sums = [
+        ("above the base", own.iter().sum()),
+        ("all, compressed", sizes.iter().sum()),
+    ];
+    let line = |(name, size)| format!("  {name:<16}{:>6.1} MB", megabytes(size));
+    let lines: Vec<String> = layers.chain(sums).map(line).collect();
+    lines.join("\n")
 }
 
 fn megabytes(bytes: u64) -> f64 {
