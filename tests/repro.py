@@ -9,20 +9,26 @@ The builds (all of them when none is named), each compared with one that uses th
 | again | what compilers made is kept; bytecode, tars, gzip, documents and the lock are made again | cached | time zone, language, umask, HOME, depth of the folder, host name, one core, a year later |
 | cold | empty | a mirror folder | the same, and another user, who owns nothing |
 | tmpfs | empty, on a tmpfs | their origins | another time zone, umask 000, more jobs than cores |
+| base | as again | the base from a registry of this machine; then, compared with that, from a mirror folder without a network | nothing |
 
 Compared are the manifest's digest (and by it all layers and the configuration), the papers beside the layout (of the provenance
 all but the places that inputs came from), and the lock that each writes. What needs root (another user, host name, tmpfs) is left out, and said, when started without.
 """
 
+import contextlib
 import dataclasses
+import gzip
+import hashlib
 import json
 import os
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 RECIPE = "python3.13"
 EPOCH = "1790000000"
@@ -68,14 +74,97 @@ def compare(program, source, cache, work, named):
     expected = run(plain, program, source, work)
     print(f"reference  {expected['digest']}", flush=True)
     failed = False
-    for build in builds(cache, work, named or ["again", "cold", "tmpfs"]):
+    named = named or ["again", "cold", "tmpfs", "base"]
+    for build in builds(cache, work, named):
         got = run(build, program, source, work)
         print(f"{build.name:10} {got['digest']} {got['steps']} steps", flush=True)
         if got["steps"] < FEWEST:
             sys.exit(f"{build.name}: only {got['steps']} steps were made again, which proves nothing")
         failed |= report(build, expected, got, program, cache)
+    if "base" in named and not (there("docker-registry") and there("skopeo")):
+        print("left out: a base from a registry (apt-get install docker-registry skopeo)", flush=True)
+    elif "base" in named:
+        failed |= bases(program, source, cache, work, expected["layout"])
     print("different" if failed else "the same bytes everywhere")
     return int(failed)
+
+
+def bases(program, source, cache, work, layout):
+    """Builds on a base that a registry gives, and on the same from a mirror folder; returns whether anything differs."""
+    home = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}
+    folder = work / "definitions"
+    for name in ("recipes", "images"):
+        shutil.copytree(source / name, folder / name)
+    with registry(work / "registry") as host:
+        reference = push_base(layout, host, work / "base")
+        definition = folder / "images" / "al2023.yaml"
+        text = definition.read_text()
+        text = re.sub(r"reference: .*", f"reference: {reference}", text)
+        text = re.sub(r"os_release: .*", 'os_release: {ID: debian, VERSION_ID: "12"}', text)
+        definition.write_text(text)
+        subprocess.run([program, "lock", f"./recipes/{RECIPE}.yaml", "--quiet", "--cache-dir", cache], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        pulled = forgetful(cache, work / "registry-cache")
+        expected = run(Build("registry", home, [], ["--cache-dir", pulled], 0o022, "r", False), program, folder, work)
+    print(f"registry   {expected['digest']} {expected['steps']} steps", flush=True)
+    blobs = work / "base-mirror"
+    blobs.mkdir()
+    for blob in (work / "base" / "blobs" / "sha256").iterdir():
+        shutil.copy2(blob, blobs)
+    alone = ["unshare", "--net", *([] if ROOT else ["--user", "--map-current-user"])]
+    arguments = ["--cache-dir", forgetful(cache, work / "mirror-cache"), "--mirror", blobs]
+    got = run(Build("mirror", home, alone, arguments, 0o022, "m", False), program, folder, work)
+    print(f"mirror     {got['digest']} {got['steps']} steps", flush=True)
+    return report(Build("mirror", {}, [], [], 0, "", False), expected, got, program, cache)
+
+
+@contextlib.contextmanager
+def registry(folder):
+    """A docker-registry of this machine; gives its address."""
+    folder.mkdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        host = f"127.0.0.1:{free.getsockname()[1]}"
+    config = folder / "config.yml"
+    config.write_text(f"version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {folder}\nhttp:\n  addr: {host}\n")
+    server = subprocess.Popen(["docker-registry", "serve", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            with socket.socket() as line:
+                if line.connect_ex(("127.0.0.1", int(host.split(":")[1]))) == 0:
+                    break
+            time.sleep(0.1)
+        yield host
+    finally:
+        server.kill()
+        server.wait()
+
+
+def push_base(layout, host, folder):
+    """Makes an image of the lowest layer of a built one, whose C library says that it is the recipe's; returns its reference."""
+    def document(descriptor):
+        return json.loads((layout / "blobs" / "sha256" / descriptor["digest"].split(":")[1]).read_text())
+
+    blobs = folder / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+
+    def blob(kind, data):
+        digest = hashlib.sha256(data).hexdigest()
+        (blobs / digest).write_bytes(data)
+        return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": f"sha256:{digest}", "size": len(data)}
+
+    manifest = document(json.loads((layout / "index.json").read_text())["manifests"][0])
+    lowest = (layout / "blobs" / "sha256" / manifest["layers"][0]["digest"].split(":")[1]).read_bytes()
+    tar = gzip.decompress(lowest).replace(b"release version 2.36", b"release version 2.34")
+    layer = blob("layer.v1.tar+gzip", gzip.compress(tar, 1, mtime=0))
+    config = {key: value for key, value in document(manifest["config"]).items() if key in ("architecture", "os")}
+    config |= {"config": {}, "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(tar).hexdigest()}"]}}
+    config = blob("config.v1+json", json.dumps(config).encode())
+    image = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": config, "layers": [layer]}
+    top = blob("manifest.v1+json", json.dumps(image).encode())
+    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [top]}))
+    (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    subprocess.run(["skopeo", "copy", "--quiet", "--preserve-digests", "--dest-tls-verify=false", f"oci:{folder}", f"docker://{host}/base:1"], check=True)
+    return f"{host}/base@{top['digest']}"
 
 
 def builds(cache, work, named):

@@ -58,6 +58,67 @@ fn an_edited_lock_is_refused_wherever_the_edit_is() {
 }
 
 #[test]
+fn a_lock_that_is_not_the_recipes_stops_every_command_and_nothing_is_written() {
+    let newer = |lock: &str| lock.replace("\ncompat: 1\n", "\ncompat: 2\n");
+    let none = |lock: &str| lock.replace("\ncompat: 1\n", "\ncompat: 0\n");
+    let without = |lock: &str| lock.replace("\ncompat: 1\n", "\n");
+    let unknown = |lock: &str| lock.replace("\ncompat: 1\n", "\ncompat: 1\nseal: yes\n");
+    let same = str::to_owned;
+    let recipe = |recipe: &str| recipe.replace("\"1.44.5\"", "\"1.44.4\"");
+    type Edit<'a> = &'a dyn Fn(&str) -> String;
+    let faults: [(Edit, Edit, &str, &str); 5] = [
+        (
+            &newer,
+            &same,
+            "has the compat number 2, and this program builds 1 only",
+            "use the imgbuild that wrote it",
+        ),
+        (
+            &none,
+            &same,
+            "has the compat number 0, and",
+            "use the imgbuild that wrote it",
+        ),
+        (&without, &same, "no compat number", "restore the file"),
+        (&unknown, &same, "was edited or cut", "undo the edit"),
+        (
+            &same,
+            &recipe,
+            "sdk.boto3 was \"1.44.5\", is \"1.44.4\"",
+            "run `imgbuild lock",
+        ),
+    ];
+    for (of_lock, of_recipe, expected, hint) in faults {
+        let folder = definitions();
+        for (extension, change) in [("lock", of_lock), ("yaml", of_recipe)] {
+            let path = folder
+                .path()
+                .join("recipes/python3.13")
+                .with_extension(format!("13.{extension}"));
+            let text = fs_err::read_to_string(&path).unwrap();
+            fs_err::write(&path, change(&text)).unwrap();
+        }
+        let before = texts(folder.path());
+        for command in [
+            &["build", RECIPE][..],
+            &["build", RECIPE, "--locked"],
+            &["lock", "--check", RECIPE],
+            &["update", RECIPE],
+            &["update", RECIPE, "--sdk", "--dry-run"],
+        ] {
+            let said = alone(folder.path(), command).refused();
+            assert!(said.contains(expected), "{command:?}: {said}");
+            assert!(
+                said.contains(&format!("\nhint: {hint}")),
+                "{command:?}: {said}"
+            );
+        }
+        assert_eq!(texts(folder.path()), before, "{expected}");
+        assert!(!folder.path().join("dist/python3.13").exists());
+    }
+}
+
+#[test]
 fn locked_means_what_would_be_locked_today() {
     let folder = definitions();
     let sources = folder.path().join("recipes/sources.yaml");
@@ -269,6 +330,46 @@ fn an_update_without_network_changes_nothing() {
         assert!(said.contains("\nhint: "), "{part}: {said}");
         assert_eq!(texts(folder.path()), before, "{part}");
     }
+}
+
+#[test]
+fn an_update_that_is_killed_at_any_step_is_the_old_or_the_new_one() {
+    let folder = definitions();
+    let recipes = folder.path().join("recipes");
+    let names = ["python3.13.yaml", "python3.13.lock", ".imgbuild-update"];
+    edit(&recipes.join(names[0]), "\"1.44.5\"", "\"1.44.4\"");
+    inside(folder.path(), &["lock", RECIPE, "--quiet"]).succeeded();
+    let old = texts(folder.path());
+    let mut ends = Vec::new();
+    for number in 1..10 {
+        for (path, text) in &old {
+            fs_err::write(path, text).unwrap();
+        }
+        let calls = "rename,renameat,renameat2,unlink,unlinkat";
+        let kill = format!("inject={calls}:signal=SIGKILL:when={number}");
+        let mut command = program("strace", ["--quiet=all", "--output=/dev/null", "-e"]);
+        command.arg(format!("trace={calls}")).args(["-e", &kill]);
+        // Only these files' names count.
+        for name in names {
+            command.args(["-P", &format!("./recipes/{name}")]);
+        }
+        command.arg(env!("CARGO_BIN_EXE_imgbuild"));
+        command.args(["update", RECIPE, "--sdk"]);
+        let code = run(command.current_dir(folder.path())).code;
+        inside(folder.path(), &["lock", "--check", RECIPE]).succeeded();
+        assert!(!recipes.join(names[2]).exists(), "{number}");
+        let recipe = fs_err::read_to_string(recipes.join(names[0])).unwrap();
+        let lock = fs_err::read_to_string(recipes.join(names[1])).unwrap();
+        let is_new = !recipe.contains("\"1.44.4\"");
+        assert_eq!(is_new, !lock.contains("sdk.boto3: 1.44.4"), "{number}");
+        ends.push((is_new, code == Some(0)));
+        if code == Some(0) {
+            break;
+        }
+    }
+    // The plan's name decides; then come the recipe, the lock, and the end of the plan.
+    let (killed, whole) = ((true, false), (true, true));
+    assert_eq!(ends, [(false, false), killed, killed, killed, whole]);
 }
 
 #[test]

@@ -73,8 +73,16 @@ fn a_base_whose_packages_cannot_be_read_says_so() {
             ("var/lib/rpm/Packages.db", b"RpmP".as_slice()),
             "of the kind ndb",
         ),
+        (
+            ("var/lib/rpm/rpmdb.sqlite-wal", b"log".as_slice()),
+            "changes in a write-ahead log",
+        ),
     ] {
-        let found = of(&root(&[os, database]));
+        let mut files = vec![os, database];
+        if database.0.ends_with("-wal") {
+            files.push(("var/lib/rpm/rpmdb.sqlite", b"SQLite format 3\0"));
+        }
+        let found = of(&root(&files));
         let [system] = found.as_slice() else {
             panic!("{found:?}");
         };
