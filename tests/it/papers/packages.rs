@@ -22,7 +22,7 @@ License: GPLv2+ and BSD
 Vendor: A vendor
 %description
 %{lua:print(string.rep('words ', 5000))}
-%{lua:for i = 1, 60 do print('%package -n other' .. i .. '\\nSummary: Another\\nLicense: MIT\\nBuildArch: noarch\\n%description -n other' .. i .. '\\nText\\n') end}
+%{lua:for i = 1, 60 do print('%package -n other' .. i .. '\\nSummary: Another\\nLicense: MIT\\nBuildArch: noarch\\n%description -n other' .. i .. '\\n' .. string.rep('x', i * 60) .. '\\n') end}
 %package -n gpg-pubkey
 Summary: A key
 License: MIT
@@ -111,25 +111,40 @@ fn the_database_of_rpm_is_read_as_rpm_reads_it() {
     let licence = plain.licence.as_ref().unwrap();
     assert_eq!(licence.expression, "GPL-2.0-or-later AND LicenseRef-BSD");
 
-    // The same rows in the form that Amazon Linux 2 has them, written by Berkeley DB itself.
+    // The same rows in the form that Amazon Linux 2 has them, written by Berkeley DB itself: over others, so that values lie
+    // on pages in no order; with pages that hold a value and that do not; and as a machine of the other byte order would.
     let database = root.join("var/lib/rpm");
     let dump = "import sqlite3, struct, sys\n\
-                print('VERSION=3\\nformat=bytevalue\\ntype=hash\\nHEADER=END')\n\
-                print(f' {struct.pack(\"<I\", 0).hex()}\\n {struct.pack(\"<I\", 61).hex()}')\n\
+                print('VERSION=3\\nformat=bytevalue\\ntype=hash')\n\
+                print(*sys.argv[3:], 'HEADER=END', sep='\\n')\n\
+                print(f' {struct.pack(\"<I\", 0).hex()}\\n {struct.pack(\"<I\", 62).hex()}')\n\
+                times = int(sys.argv[2])\n\
                 for number, blob in sqlite3.connect(sys.argv[1]).execute('select hnum, blob from Packages'):\n\
-                \x20   print(f' {struct.pack(\"<I\", number).hex()}\\n {blob.hex()}')\n\
+                \x20   if times == 1 or number % 3:\n\
+                \x20       print(f' {struct.pack(\"<I\", number).hex()}\\n {(blob * times).hex()}')\n\
                 print('DATA=END')";
-    let dump = run(program("python3", ["-c", dump]).arg(database.join("rpmdb.sqlite"))).succeeded();
-    let text = folder.path().join("dump");
-    fs_err::write(&text, dump.stdout).unwrap();
-    for file in fs_err::read_dir(&database).unwrap() {
-        fs_err::remove_file(file.unwrap().path()).unwrap();
+    let rows = folder.path().join("rpmdb.sqlite");
+    fs_err::rename(database.join("rpmdb.sqlite"), &rows).unwrap();
+    for form in [
+        "db_pagesize=4096",
+        "db_pagesize=512",
+        "db_pagesize=32768",
+        "db_lorder=4321",
+    ] {
+        for file in fs_err::read_dir(&database).unwrap() {
+            fs_err::remove_file(file.unwrap().path()).unwrap();
+        }
+        for times in ["2", "1"] {
+            let mut print = program("python3", ["-c", dump]);
+            print.arg(&rows).arg(times);
+            let dump = run(print.args((times == "2").then_some(form))).succeeded();
+            let text = folder.path().join("dump");
+            fs_err::write(&text, dump.stdout).unwrap();
+            let mut load = program("db5.3_load", ["-f"]);
+            run(load.arg(&text).arg(database.join("Packages"))).succeeded();
+        }
+        assert_eq!(listed(&root), sorted(&said), "{form}");
     }
-    run(program("db5.3_load", ["-f"])
-        .arg(&text)
-        .arg(database.join("Packages")))
-    .succeeded();
-    assert_eq!(listed(&root), sorted(&said));
 }
 
 #[test]
