@@ -18,7 +18,7 @@ use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 const BLOCK: usize = 1 << 20;
 /// What deflate can look back at.
 const WINDOW: usize = 32 << 10;
-const LEVEL: u32 = 6;
+const LEVEL: u32 = 9;
 /// Deflate, no name, no time, no level hint, unknown operating system.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 

@@ -106,7 +106,7 @@ clang -fPIC -c empty.c -o empty.o
 # A profile that does not fit everywhere is as good as none there, and no reason for a page of warnings.
 profiled=
 if [ -e /imgbuild/files/profile ]; then
-    profiled='-fprofile-use=/imgbuild/files/profile -Wno-profile-instr-unprofiled -Wno-profile-instr-out-of-date -Wno-backend-plugin'
+    profiled='-fprofile-use=/imgbuild/files/profile -mllvm -pgo-cold-func-opt=optsize -Wno-profile-instr-unprofiled -Wno-profile-instr-out-of-date -Wno-backend-plugin'
 fi
 # Objects with machine code, for everything that is linked on the way, and the compiler's own form, for the executable.
 [ "$OPTIMIZE" != pgo-lto ] || profiled="$profiled -flto=thin -ffat-lto-objects"
@@ -158,7 +158,9 @@ if [ "$OPTIMIZE" = pgo-lto ]; then
     # `main` is not one of them: the runtime interface client brings another one.
     echo 'int Py_BytesMain(int, char **); int main(int argc, char **argv) { return Py_BytesMain(argc, argv); }' >/tmp/main.c
     clang -fPIC -O2 -c /tmp/main.c -o /tmp/main.o
-    sh /imgbuild/files/link.sh $out/link /tmp/main.o $out/host/python$series --fat-lto-objects --thinlto-jobs="$JOBS" --lto-obj-path=/tmp/lto/object
+    # With clang's own limits a quarter of the interpreter is inlined into its loop: four times the work, and no faster.
+    sh /imgbuild/files/link.sh $out/link /tmp/main.o $out/host/python$series --fat-lto-objects --thinlto-jobs="$JOBS" --lto-obj-path=/tmp/lto/object \
+        -mllvm -hot-callsite-threshold=1200 -mllvm -import-hot-multiplier=5 -mllvm -enable-split-machine-functions
     rm $out/link/libpython.a
     # shellcheck disable=SC2046,SC2086 # one word per object
     llvm-ar rcs $out/link/libpython.a /tmp/lto/object* $(grep -LF .llvm.lto $objects)
@@ -209,7 +211,7 @@ LINES
 sed -i -e 's/clang++/g++/g; s/\<clang\>/gcc/g; s/llvm-ar/ar/g; s/llvm-ranlib/ranlib/g' \
     -e "s, *-[IL]$deps/[a-z]*,,g; s,'--with-openssl=[^']*',,; s,LD_LIBRARY_PATH=/imgbuild/src,,; s,/imgbuild/src,/usr/src/python,g" \
     -e "s, '--with-build-python=[^']*',,; s,\(--build\|build_alias\)=$BUILD,\1=$TARGET,g; s,^\(_PYTHON_HOST_PLATFORM=\).*,\1,; s/llvm-readelf/readelf/g" \
-    -e "s, *-fprofile-use=[^ ']*,,g; s, *-Wno-profile-instr-[a-z-]*,,g; s, *-Wno-backend-plugin,,g; s, *-flto=thin -ffat-lto-objects,,g" \
+    -e "s, *-fprofile-use=[^ ']*,,g; s, *-mllvm -pgo-cold-func-opt=optsize,,g; s, *-Wno-profile-instr-[a-z-]*,,g; s, *-Wno-backend-plugin,,g; s, *-flto=thin -ffat-lto-objects,,g" \
     -e '/^ *.\{0,1\}\(PGO_PROF_[A-Z]*\|LLVM_PROF_[A-Z]*\|PYTHON_FOR_[A-Z_]*\|FREEZE_MODULE[A-Z_]*\|BUILD_GNU_TYPE\|UPDATE_FILE\|TESTPYTHON\|TESTRUNNER\)/d' $described
 if grep -rnE '/imgbuild|\<(zig|clang)\>' $described; then
     echo "cpython.sh: the lines above would tell an extension's build about our build" >&2

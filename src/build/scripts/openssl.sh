@@ -14,7 +14,7 @@ esac
 # Nothing is loaded at run time: no providers or engines as modules, no legacy algorithms, and (with no apps) no programs.
 perl Configure "$platform" --prefix=/usr --libdir=lib --openssldir=/etc/pki/tls no-shared no-module no-legacy no-engine no-tests \
     no-docs no-apps no-ssl3 no-comp no-uplink no-winstore enable-ec_nistp_64_gcc_128 \
-    CC=clang CXX=clang++ AR=llvm-ar RANLIB=llvm-ranlib CFLAGS='-O3 -fPIC -fvisibility=hidden'
+    CC=clang CXX=clang++ AR=llvm-ar RANLIB=llvm-ranlib CFLAGS='-O2 -fPIC -fvisibility=hidden'
 make -j"$JOBS" build_libs
 cp libcrypto.a libssl.a $out/lib/
 mkdir -p $out/include/openssl
