@@ -2,7 +2,9 @@
 //! of an unknown amount.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,7 +24,47 @@ pub struct Entry {
     /// Seconds since 1970 as read from a foreign layer; `None` for what is made here.
     pub mtime: Option<i64>,
     /// Extended attributes by full name, such as `security.capability`.
-    pub xattrs: BTreeMap<String, Vec<u8>>,
+    pub xattrs: Xattrs,
+}
+
+/// Extended attributes: a map that takes no more than a pointer where there are none, as with nearly every entry.
+#[derive(Clone, Default)]
+pub struct Xattrs(Option<Box<BTreeMap<String, Vec<u8>>>>);
+
+static NO_XATTRS: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+
+impl Deref for Xattrs {
+    type Target = BTreeMap<String, Vec<u8>>;
+
+    fn deref(&self) -> &Self::Target {
+        self.0.as_deref().unwrap_or(&NO_XATTRS)
+    }
+}
+
+impl DerefMut for Xattrs {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        self.0.get_or_insert_default()
+    }
+}
+
+impl From<BTreeMap<String, Vec<u8>>> for Xattrs {
+    fn from(map: BTreeMap<String, Vec<u8>>) -> Self {
+        Self((!map.is_empty()).then(|| Box::new(map)))
+    }
+}
+
+impl PartialEq for Xattrs {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Xattrs {}
+
+impl fmt::Debug for Xattrs {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        (**self).fmt(f)
+    }
 }
 
 /// What an entry is.
@@ -90,7 +132,7 @@ impl Entry {
             uid: 0,
             gid: 0,
             mtime: None,
-            xattrs: BTreeMap::new(),
+            xattrs: Xattrs::default(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! From layers back to the root file system that a container of the image sees.
 
 use std::path::Path;
+use std::thread;
 
 use crate::digest::Digest;
 use crate::image::Image;
@@ -43,6 +44,16 @@ impl Image {
 
 /// Layers on top of each other, lowest first. See [`Image::root_tree`].
 pub fn root_tree(layers: &[Layer], scratch: &Path) -> Result<Tree, RootError> {
+    // On a thread of its own, whose memory the system gets back with the tree: between this one's own allocations a large
+    // tree would leave holes, and the next would need as much again.
+    thread::scope(|scope| {
+        let merging = scope.spawn(|| merged(layers, scratch));
+        let tree = merging.join();
+        tree.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn merged(layers: &[Layer], scratch: &Path) -> Result<Tree, RootError> {
     let mut root = Tree::new();
     for layer in layers {
         let tree = layer_tree(layer, scratch)?;

@@ -332,7 +332,7 @@ impl<S: Source> TarReader<S> {
             uid: header.uid,
             gid: header.gid,
             mtime: Some(header.mtime),
-            xattrs: header.xattrs,
+            xattrs: header.xattrs.into(),
         };
         Ok((Member::Entry(path, entry), header.size))
     }

@@ -237,7 +237,7 @@ fn header(path: &ImagePath, entry: &Entry, times: Times) -> Result<Written, TarW
             records.push((key.into(), value.to_string().into_bytes()));
         }
     }
-    for (name, value) in &entry.xattrs {
+    for (name, value) in entry.xattrs.iter() {
         records.push((format!("SCHILY.xattr.{name}").into_bytes(), value.clone()));
     }
     records.sort();

@@ -32,7 +32,8 @@ fn sample() -> Tree {
     ping.xattrs = BTreeMap::from([
         ("user.b".to_owned(), b"2\n".to_vec()),
         ("security.capability".to_owned(), vec![1, 0, 0, 2]),
-    ]);
+    ])
+    .into();
     for (at, entry) in [
         ("usr/bin/ping", ping),
         ("usr/bin/sh", Entry::symlink("bash")),

@@ -44,7 +44,7 @@ impl Tree {
                 Kind::Hardlink(target) => write!(text, " -> {}", escaped(target.as_bytes())),
                 _ => Ok(()),
             };
-            for (name, value) in &entry.xattrs {
+            for (name, value) in entry.xattrs.iter() {
                 let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
                 let _ = write!(text, " {{{}={hex}}}", escaped(name.as_bytes()));
             }

@@ -27,7 +27,11 @@ impl Tree {
                 hardlinks.push((path.clone(), target.clone(), end));
             }
         }
-        if hardlinks.is_empty() && layer.implied.is_empty() && layer.len() > self.len() {
+        let leads_elsewhere = |dir| self.get(dir).is_some_and(|there| !there.is_dir());
+        if hardlinks.is_empty()
+            && layer.len() > self.len()
+            && !layer.implied.iter().any(leads_elsewhere)
+        {
             return Ok(self.below(layer));
         }
         // Moved, not copied: the layer may be as large as the root.
@@ -55,9 +59,11 @@ impl Tree {
     }
 
     /// This tree below a larger layer, whose entries stay where they are in memory. Its removals were applied, and each of
-    /// its directories is an entry of its own: then nothing in it goes through a link of this tree.
+    /// its directories is an entry of its own, or is none but a directory here: then nothing in it goes through a link
+    /// of this tree.
     fn below(self, mut layer: Tree) -> Tree {
         layer.whiteouts.clear();
+        let implied = std::mem::take(&mut layer.implied);
         let covered = |path: &ImagePath, layer: &Tree| {
             let mut at = path.parent();
             while let Some(dir) = at {
@@ -66,7 +72,7 @@ impl Tree {
                     Some(_) | None => at = dir.parent(),
                 }
             }
-            layer.get(path).is_some()
+            layer.get(path).is_some() && !implied.contains(path)
         };
         let covered_here: Vec<bool> = self
             .entries
@@ -387,9 +393,24 @@ mod tests {
                 &["-a/*", "a", "a/y=1", "b=1"],
                 "a a/y=1 b=1",
             ),
+            (
+                &["a", "a/b=1"],
+                &["a/c=2", "d/e=1"],
+                "a a/b=1 a/c=2 d d/e=1",
+            ),
+            (
+                &["usr", "usr/x=1", "lib->usr"],
+                &["lib", "lib/y/z=2", "w=1"],
+                "lib lib/y lib/y/z=2 usr usr/x=1 w=1",
+            ),
+            // Only by the other way is something put where a link leads.
+            (
+                &["usr", "lib->usr"],
+                &["lib/y=1", "lib/z=2"],
+                "lib->usr usr usr/y=1 usr/z=2",
+            ),
         ] {
-            let larger = layer(upper);
-            assert!(larger.len() > layer(root).len() && larger.implied.is_empty());
+            assert!(layer(upper).len() > layer(root).len());
             assert_eq!(merged(&[root, upper]).unwrap(), expected);
             // A root that is larger still goes the other way.
             let padding = ["~0=", "~1=", "~2=", "~3=", "~4="];
