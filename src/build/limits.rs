@@ -113,7 +113,7 @@ impl StepLimits {
 /// Looks after a step that runs.
 pub struct Watch {
     limits: StepLimits,
-    folders: Vec<PathBuf>,
+    folder: Option<PathBuf>,
     before: u64,
     started: Instant,
     weighed: Instant,
@@ -121,12 +121,12 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// `folders`: where the step can write.
-    pub fn new(limits: StepLimits, folders: Vec<PathBuf>) -> Self {
+    /// `folder`: below which the step can write, unless it can write nowhere on a disk.
+    pub fn new(limits: StepLimits, folder: Option<PathBuf>) -> Self {
         let now = Instant::now();
         let mut watch = Self {
             limits,
-            folders,
+            folder,
             before: 0,
             started: now,
             weighed: now,
@@ -155,10 +155,10 @@ impl Watch {
         None
     }
 
-    /// The space that the folders take. Takes a fiftieth of the time at most.
+    /// The space that the folder takes. Takes a fiftieth of the time at most.
     fn weigh(&mut self) -> u64 {
         let started = Instant::now();
-        let sum = self.folders.iter().map(|folder| space(folder)).sum();
+        let sum = self.folder.as_deref().map_or(0, space);
         self.weighed = Instant::now();
         self.pause = started.elapsed() * 50;
         sum

@@ -1,6 +1,7 @@
 //! Inputs → Tree: the steps of a build. Knows recipes and nothing of image formats.
 
 mod base;
+mod compiler_cache;
 mod error;
 mod inputs;
 mod licences;
@@ -19,7 +20,7 @@ mod workshop;
 pub use base::{Base, BaseFault};
 pub use error::BuildError;
 pub use inputs::{BaseInputs, Fallback, Inputs};
-pub use limits::{Exceeded, StepLimits};
+pub use limits::{Exceeded, StepLimits, Watch};
 pub use pipeline::{Parts, run};
 pub use qemu::{NoQemu, Qemu};
 pub use sandbox::{Isolation, PROGRAM as SANDBOX_PROGRAM, Sandbox};

@@ -10,9 +10,10 @@ use oci::{Digest, Tree};
 use serde::Serialize;
 
 use super::BuildError;
+use super::compiler_cache;
 use super::sandbox::{self, Isolation, Sandbox};
 use super::scripts;
-use super::workshop::{Workshop, step_epoch};
+use super::workshop::{Workplace, Workshop, step_epoch};
 use crate::inputs::{Fetched, unpack};
 use crate::process::Process;
 
@@ -139,6 +140,7 @@ impl Step<'_> {
                 .arg("--version")
                 .run()?;
         }
+        let prepared = compiler_cache::prepared(&self.tools, &self.environment, workshop)?;
         let work = workshop.workplace()?;
         let place = |name: &str| -> Result<PathBuf, BuildError> {
             let path = work.path().join(name);
@@ -146,9 +148,10 @@ impl Step<'_> {
             Ok(path)
         };
         let (source, files, out) = (place("src")?, place("files")?, place("out")?);
-        let (dependencies, wrappers) = (place("deps")?, place("wrappers")?);
-        scripts::write_wrappers(&wrappers)?;
-        fs_err::write(work.path().join("script.sh"), scripts::text(self.script))?;
+        let (dependencies, zig_cache) = (place("deps")?, place("zig-cache")?);
+        if let Some(prepared) = prepared {
+            compiler_cache::copy(&prepared, &zig_cache)?;
+        }
         if let Some(input) = self.source {
             unpack(&input.path, input.artifact.subdir.as_deref(), &source)?;
         }
@@ -166,7 +169,7 @@ impl Step<'_> {
             merged.graft(None, workshop.tree(output)?)?;
         }
         merged.extract(&dependencies)?;
-        let mut sandbox = Sandbox::with_host_tools();
+        let mut sandbox = workbench(self.script, &work, workshop)?;
         for view in &self.views {
             let whole = work.path().join(view.output.hex());
             if !whole.exists() {
@@ -174,44 +177,56 @@ impl Step<'_> {
             }
             sandbox = sandbox.read_only(whole.join(view.folder), view.place);
         }
-        let zig_cache = workshop.compiler_cache()?;
         sandbox = sandbox
             .writable(source, "/imgbuild/src")
             .writable(&out, "/imgbuild/out")
-            .writable(&zig_cache, "/imgbuild/zig-cache")
-            .writable(place("tmp")?, "/tmp")
-            .writable(place("shm")?, "/dev/shm")
+            .writable(zig_cache, compiler_cache::PLACE)
             .read_only(files, "/imgbuild/files")
             .read_only(dependencies, "/imgbuild/deps")
-            .read_only(wrappers, "/imgbuild/wrappers")
-            .read_only(work.path().join("script.sh"), "/imgbuild/script.sh")
-            .folder("/imgbuild/src")
-            .env(
-                "PATH",
-                "/imgbuild/wrappers:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
-            )
-            .env("HOME", "/tmp")
-            .env("LC_ALL", "C")
-            .env("TZ", "UTC")
-            .env("SOURCE_DATE_EPOCH", step_epoch().seconds().to_string())
-            .env("JOBS", workshop.jobs().to_string())
-            .env("ZIG_GLOBAL_CACHE_DIR", "/imgbuild/zig-cache")
-            .env("ZIG_LOCAL_CACHE_DIR", "/tmp/zig-local");
+            .folder("/imgbuild/src");
         for tool in &self.tools {
             sandbox = sandbox.read_only(tool.folder, format!("/imgbuild/{}", tool.name));
         }
         for (name, value) in &self.environment {
             sandbox = sandbox.env(*name, value);
         }
-        let writable = vec![work.path().to_owned(), zig_cache];
-        workshop.run(
-            &sandbox,
-            &work,
-            &["sh", "/imgbuild/script.sh"],
-            writable,
-            &self.title,
-            key,
-        )?;
+        workshop.run(&sandbox, &work, &COMMAND, &self.title, key)?;
         workshop.keep(&Tree::from_dir(&out)?)
     }
+}
+
+/// What runs in a [`workbench`].
+pub const COMMAND: [&str; 2] = ["sh", "/imgbuild/script.sh"];
+
+/// A sandbox with what every script has: its text, the compiler's wrappers, room for temporary files, and the variables
+/// that are the same for all.
+pub fn workbench(
+    script: &str,
+    work: &Workplace,
+    workshop: &Workshop,
+) -> Result<Sandbox, BuildError> {
+    let [wrappers, temporary, shared] =
+        ["wrappers", "tmp", "shm"].map(|name| work.path().join(name));
+    for folder in [&wrappers, &temporary, &shared] {
+        fs_err::create_dir_all(folder)?;
+    }
+    scripts::write_wrappers(&wrappers)?;
+    let file = work.path().join("script.sh");
+    fs_err::write(&file, scripts::text(script))?;
+    Ok(Sandbox::with_host_tools()
+        .writable(temporary, "/tmp")
+        .writable(shared, "/dev/shm")
+        .read_only(wrappers, "/imgbuild/wrappers")
+        .read_only(file, COMMAND[1])
+        .env(
+            "PATH",
+            "/imgbuild/wrappers:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+        )
+        .env("HOME", "/tmp")
+        .env("LC_ALL", "C")
+        .env("TZ", "UTC")
+        .env("SOURCE_DATE_EPOCH", step_epoch().seconds().to_string())
+        .env("JOBS", workshop.jobs().to_string())
+        .env("ZIG_GLOBAL_CACHE_DIR", compiler_cache::PLACE)
+        .env("ZIG_LOCAL_CACHE_DIR", "/tmp/zig-local"))
 }

@@ -219,13 +219,6 @@ impl<'a> Workshop<'a> {
         })
     }
 
-    /// The compiler's own cache: keyed by content, shared by all steps.
-    pub fn compiler_cache(&self) -> Result<PathBuf, BuildError> {
-        let path = self.store.root().join("zig");
-        fs_err::create_dir_all(&path)?;
-        Ok(path)
-    }
-
     /// The index of a step's output.
     pub fn tree(&self, output: &Digest) -> Result<Tree, BuildError> {
         Ok(Tree::from_tar(&self.blob(output)?)?)
@@ -284,14 +277,13 @@ impl<'a> Workshop<'a> {
         )?)
     }
 
-    /// Runs a command in a sandbox, where it writes to `writable` alone; everything it says goes to the step's log. One
+    /// Runs a command in a sandbox, where it writes below `work` alone; everything it says goes to the step's log. One
     /// that uses more than a step may is stopped.
     pub fn run(
         &self,
         sandbox: &Sandbox,
         work: &Workplace,
         command: &[&str],
-        writable: Vec<PathBuf>,
         title: &str,
         key: &Digest,
     ) -> Result<(), BuildError> {
@@ -323,7 +315,7 @@ impl<'a> Workshop<'a> {
                 (process.args(sandbox.arguments(&command)), end_sandbox)
             }
         };
-        let mut watch = Watch::new(self.limits, writable);
+        let mut watch = Watch::new(self.limits, Some(work.path().to_owned()));
         match process.run_watched(&log, end, |id| watch.look(id)) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(exceeded)) => Err(BuildError::Stopped {

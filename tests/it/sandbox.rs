@@ -200,14 +200,25 @@ fn one_that_fills_the_disk_is_stopped() {
             &["was stopped: it wrote more than 60 MiB"],
         );
     }
-    // The compiler's cache is shared: what was written there is not to stay.
-    let cache = crate::support::cache().join("zig");
-    for entry in fs_err::read_dir(cache).unwrap() {
-        let path = entry.unwrap().path();
-        if path.to_string_lossy().contains("/imgbuild-test-") {
-            fs_err::remove_file(path).unwrap();
-        }
-    }
+}
+
+#[test]
+fn what_one_plants_is_not_there_for_the_next() {
+    let _compiling = compiling();
+    let plant = "cd /imgbuild/zig-cache && mkdir -p o/planted && touch planted o/planted/a
+        find . -type f | while read file; do echo planted >$file || echo 'cannot write'; done
+        for place in /tmp /dev/shm /imgbuild/out /imgbuild/src; do touch $place/planted; done
+        find /imgbuild /tmp /dev/shm -name planted | wc -l; grep -rl planted . | wc -l";
+    let (_, log) = attempt(plant, "");
+    let counts: Vec<u32> = log.lines().filter_map(|line| line.parse().ok()).collect();
+    assert!(counts[0] == 5 && counts[1] > 20, "{log}");
+    let find = "find /imgbuild /tmp /dev/shm -name planted; grep -rl '^planted' /imgbuild/zig-cache
+        echo 'int main(void) { return 0; }' >/tmp/a.c; clang /tmp/a.c -o /tmp/a && /tmp/a && echo compiled";
+    let (_, log) = attempt(find, "");
+    assert!(
+        log.contains("compiled") && !log.contains("planted"),
+        "{log}"
+    );
 }
 
 #[test]

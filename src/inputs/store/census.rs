@@ -27,8 +27,6 @@ pub enum Kind {
     Resolved,
     /// Where a blob came from.
     Origin,
-    /// The compiler's own cache.
-    Compiler,
     /// apt's lists of a suite.
     Lists,
     /// What a step said.
@@ -89,7 +87,8 @@ impl Store {
         ] {
             entries.extend(self.entries(folder, kind)?);
         }
-        entries.extend(self.entry(Path::new("zig"), Kind::Compiler));
+        // Every step wrote there once.
+        entries.extend(self.entry(Path::new("zig"), Kind::Stray));
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(entries)
     }

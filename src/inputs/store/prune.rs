@@ -58,7 +58,7 @@ impl Store {
             // These note no use, so any living process may be using them.
             let unknown = matches!(
                 entry.kind,
-                Kind::Compiler | Kind::Lists | Kind::Log | Kind::Partial | Kind::Stray
+                Kind::Lists | Kind::Log | Kind::Partial | Kind::Stray
             );
             let idle = entry.used < oldest && (alone || !unknown);
             if !idle || !(policy.dry_run || self.remove(&entry)?) {
@@ -121,7 +121,7 @@ fn condemned(root: &Path, mut entries: Vec<Entry>, policy: &Policy, all: u64) ->
                     .file_stem()
                     .is_some_and(|name| name == it.hex().as_str())
             }),
-            Kind::Compiler | Kind::Lists | Kind::Log => false,
+            Kind::Lists | Kind::Log => false,
         };
         let (lost, kept) = entries.into_iter().partition(is_lost);
         (gone, entries) = (lost, kept);
