@@ -269,6 +269,11 @@ pub struct Child {
 }
 
 impl Child {
+    /// The program's number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How it ended, if it did.
     pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()

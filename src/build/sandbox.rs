@@ -32,7 +32,7 @@ pub struct Sandbox {
 #[derive(Debug)]
 enum Root {
     HostTools,
-    Image(PathBuf),
+    Image { root: PathBuf, temporary: u64 },
 }
 
 #[derive(Debug)]
@@ -50,9 +50,11 @@ impl Sandbox {
         Self::new(Root::HostTools)
     }
 
-    /// For a function: the root file system is an image's, read-only, and the network is the machine's.
-    pub fn in_image(root: impl Into<PathBuf>) -> Self {
-        Self::new(Root::Image(root.into()))
+    /// For a function: the root file system is an image's, read-only, `/tmp` has room for `temporary` bytes, and the
+    /// network is the machine's.
+    pub fn in_image(root: impl Into<PathBuf>, temporary: u64) -> Self {
+        let root = root.into();
+        Self::new(Root::Image { root, temporary })
     }
 
     fn new(root: Root) -> Self {
@@ -108,7 +110,7 @@ impl Sandbox {
         args.add(["--hostname", "imgbuild", "--clearenv"]);
         match &self.root {
             Root::HostTools => host_tools(&mut args),
-            Root::Image(root) => {
+            Root::Image { root, .. } => {
                 args.add([
                     "--share-net".as_ref(),
                     "--ro-bind".as_ref(),
@@ -118,7 +120,11 @@ impl Sandbox {
                 args.add(["--ro-bind-try", "/etc/resolv.conf", "/etc/resolv.conf"]);
             }
         }
-        args.add(["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]);
+        args.add(["--proc", "/proc", "--dev", "/dev"]);
+        if let Root::Image { temporary, .. } = &self.root {
+            args.add(["--size", &temporary.to_string()]);
+        }
+        args.add(["--tmpfs", "/tmp"]);
         for mount in &self.mounts {
             let (flag, host, inside) = match mount {
                 Mount::ReadOnly(host, inside) => ("--ro-bind", host, inside),
@@ -127,10 +133,10 @@ impl Sandbox {
             args.add([flag.as_ref(), host.as_os_str(), inside.as_ref()]);
         }
         // The kernel's switches belong to root, who is the same person inside when a build runs as root.
-        args.add(["--remount-ro", "/proc"]);
+        // What is not a mount above is kept in memory, and would be a way around every limit.
+        args.add(["--remount-ro", "/proc", "--remount-ro", "/dev"]);
         if let Root::HostTools = self.root {
-            // What is not a mount above is kept in memory, and would be a way around every limit.
-            args.add(["--remount-ro", "/dev", "--remount-ro", "/"]);
+            args.add(["--remount-ro", "/"]);
         }
         for (name, value) in &self.environment {
             args.add(["--setenv", name, value]);

@@ -186,6 +186,12 @@ pub struct Invoke {
     /// Seconds until the function is stopped
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=900))]
     pub timeout: u32,
+    /// Megabytes of memory above which the function is stopped
+    #[arg(long, value_name = "MB", default_value_t = 3008, value_parser = clap::value_parser!(u32).range(128..=10240))]
+    pub memory_size: u32,
+    /// Megabytes of /tmp
+    #[arg(long, value_name = "MB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(512..=10240))]
+    pub ephemeral_storage: u32,
     /// The folder that holds built images
     #[arg(long, short, value_name = "DIR", default_value = "dist")]
     pub output: PathBuf,

@@ -117,6 +117,67 @@ fn the_timeout_ends_a_function() {
 }
 
 #[test]
+fn a_function_has_the_memory_that_it_is_given() {
+    let memory = |megabytes: u32, more: &[&str]| {
+        invoke(
+            "app.memory",
+            &format!("{{\"megabytes\": {megabytes}}}"),
+            more,
+        )
+    };
+    let enough = ["--memory-size", "256"];
+    assert_eq!(
+        answer(&memory(100, &enough).succeeded()),
+        json!([100, "256"])
+    );
+    let said = memory(2000, &enough).refused();
+    assert!(
+        said.contains("the function was stopped: it used more than 256 MiB of memory")
+            && said.contains("hint: if it needs more, allow it with --memory-size"),
+        "{said}"
+    );
+    let more = ["--memory-size", "2048"];
+    assert_eq!(
+        answer(&memory(1000, &more).succeeded()),
+        json!([1000, "2048"])
+    );
+}
+
+#[test]
+fn a_fork_bomb_of_a_function_is_stopped() {
+    let said = invoke("app.processes", "{}", &["--timeout", "60"]).refused();
+    assert!(
+        said.contains("the function was stopped: it had more than 1027 processes"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_function_that_stops_the_emulator_is_stopped() {
+    let started = std::time::Instant::now();
+    let said = invoke("app.murder", "{}", &["--timeout", "1"]).refused();
+    assert!(
+        said.contains("the function was stopped: it took more than 42 s"),
+        "{said}"
+    );
+    assert!(started.elapsed().as_secs() < 60, "{said}");
+}
+
+#[test]
+fn a_function_writes_to_tmp_alone_and_not_without_end() {
+    let read_only = json!([null, "Read-only file system"]);
+    assert_eq!(
+        answer(&invoke("app.disk", "{}", &[]).succeeded()),
+        json!({
+            "/tmp": [511, "No space left on device"],
+            "/dev": read_only, "/dev/shm": read_only, "/var/task": read_only, "/": read_only,
+        })
+    );
+    let larger = invoke("app.disk", "{}", &["--ephemeral-storage", "1024"]);
+    assert_eq!(answer(&larger.succeeded())["/tmp"], 600);
+}
+
+#[test]
 fn only_tmp_is_writable() {
     assert_eq!(
         answer(&invoke("app.files", "{}", &[]).succeeded()),

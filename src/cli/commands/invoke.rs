@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -9,14 +11,19 @@ use oci::{Image, ImagePath, Layout, Tree};
 
 use super::{CommandError, layout_dir};
 use crate::arch::Arch;
-use crate::build::{Qemu, SANDBOX_PROGRAM, Sandbox};
+use crate::build::{Exceeded, Qemu, SANDBOX_PROGRAM, Sandbox, StepLimits, Watch};
 use crate::cli::flags;
 use crate::cli::settings::Settings;
 use crate::inputs::{Progress, Store, StoreError};
+use crate::process::family::end_sandbox;
 use crate::process::{Child, Process};
 
 /// Where the sandbox has the program that runs another machine's: a folder of the sandbox's own.
 const QEMU: &str = "/dev/qemu";
+/// Lambda's own limit, and the sandbox's and the emulator's processes.
+const PROCESSES: u64 = 1024 + 3;
+/// The time in which the emulator has to start.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Runs the function once. Exit code 1 when the function reports an error.
 pub fn run(settings: &Settings, flags: &flags::Invoke) -> Result<u8> {
@@ -36,12 +43,17 @@ pub fn run(settings: &Settings, flags: &flags::Invoke) -> Result<u8> {
     let root = root_of(&image, &store)?;
     let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
     let address = format!("127.0.0.1:{port}");
-    let mut sandbox = Sandbox::in_image(&root).read_only(&code, "/var/task");
+    let mut sandbox =
+        Sandbox::in_image(&root, bytes(flags.ephemeral_storage)).read_only(&code, "/var/task");
     for (name, value) in environment(&image)?.iter().chain(&flags.env) {
         sandbox = sandbox.env(name, value);
     }
     sandbox = sandbox
         .env("AWS_LAMBDA_FUNCTION_TIMEOUT", flags.timeout.to_string())
+        .env(
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+            flags.memory_size.to_string(),
+        )
         .folder("/var/task");
     let mut emulated: &[&str] = &[];
     if let Some(qemu) = &qemu {
@@ -61,7 +73,62 @@ pub fn run(settings: &Settings, flags: &flags::Invoke) -> Result<u8> {
         .package(package)
         .args(arguments)
         .spawn()?;
-    wait_for(&address, &mut child)?;
+    let watch = Watch::new(limits(flags), None);
+    let (answered, exceeded) = watched(child.id(), watch, || ask(&address, &mut child, event));
+    drop(child);
+    if let Some(exceeded) = exceeded {
+        let hint = match exceeded {
+            Exceeded::Memory(_) => "if it needs more, allow it with --memory-size",
+            _ => "Lambda would not let it do that either",
+        };
+        let message = format!("the function was stopped: {exceeded}");
+        return Err(CommandError::new(message, hint).into());
+    }
+    let (failed, body) = answered?;
+    let mut stdout = std::io::stdout();
+    stdout.write_all(&body)?;
+    writeln!(stdout)?;
+    Ok(u8::from(failed))
+}
+
+/// What Lambda lets a function use.
+fn limits(flags: &flags::Invoke) -> StepLimits {
+    StepLimits {
+        memory: bytes(flags.memory_size),
+        processes: PROCESSES,
+        // The emulator sees to the function's time, and the function to the emulator's if it means to.
+        time: Duration::from_secs(u64::from(flags.timeout) * 2) + PATIENCE * 2,
+        ..StepLimits::default()
+    }
+}
+
+fn bytes(megabytes: u32) -> u64 {
+    u64::from(megabytes) << 20
+}
+
+/// Does something while a sandbox runs, and ends the sandbox when it uses too much.
+fn watched<T>(sandbox: u32, mut watch: Watch, act: impl FnOnce() -> T) -> (T, Option<Exceeded>) {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let watching = scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                if let Some(exceeded) = watch.look(sandbox) {
+                    end_sandbox(sandbox);
+                    return Some(exceeded);
+                }
+                thread::sleep(Duration::from_millis(20));
+            }
+            None
+        });
+        let result = act();
+        done.store(true, Ordering::Relaxed);
+        (result, watching.join().expect("looking does not panic"))
+    })
+}
+
+/// Whether the function failed, and what it said.
+fn ask(address: &str, child: &mut Child, event: Vec<u8>) -> Result<(bool, Vec<u8>)> {
+    wait_for(address, child)?;
     let answer = oci::registry::http::loopback_client()?
         .post(format!(
             "http://{address}/2015-03-31/functions/function/invocations"
@@ -74,11 +141,7 @@ pub fn run(settings: &Settings, flags: &flags::Invoke) -> Result<u8> {
     let body = answer
         .bytes()
         .context("the emulator did not answer in full")?;
-    drop(child);
-    let mut stdout = std::io::stdout();
-    stdout.write_all(&body)?;
-    writeln!(stdout)?;
-    Ok(u8::from(failed))
+    Ok((failed, body.to_vec()))
 }
 
 /// What runs the image's programs where this machine cannot; the kernel may know how.
@@ -176,7 +239,6 @@ enum RootError {
 
 /// Waits until the emulator listens.
 fn wait_for(address: &str, child: &mut Child) -> Result<()> {
-    const PATIENCE: Duration = Duration::from_secs(20);
     let started = Instant::now();
     while TcpStream::connect(address).is_err() {
         if let Some(status) = child.ended()? {
@@ -190,7 +252,7 @@ fn wait_for(address: &str, child: &mut Child) -> Result<()> {
                 PATIENCE.as_secs()
             );
         }
-        std::thread::sleep(Duration::from_millis(5));
+        thread::sleep(Duration::from_millis(5));
     }
     Ok(())
 }

@@ -26,6 +26,45 @@ def slow(event, context):
     time.sleep(30)
 
 
+def memory(event, context):
+    """As much as the event says, in pieces; then what it knows of its limit."""
+    pieces = [bytes([1]) * (1 << 20) for _ in range(event["megabytes"])]
+    return [len(pieces), context.memory_limit_in_mb]
+
+
+def processes(event, context):
+    """More and more, each of which would outlive its parent."""
+    while True:
+        if os.fork() == 0:
+            time.sleep(60)
+            os._exit(0)
+
+
+def disk(event, context):
+    """Where something can be written, and how many bytes."""
+    written = {}
+    for folder in ("/tmp", "/dev", "/dev/shm", "/var/task", "/"):
+        path = os.path.join(folder, "large")
+        try:
+            with open(path, "wb") as file:
+                written[folder] = 0
+                while written[folder] < 600:
+                    file.write(bytes(1 << 20))
+                    file.flush()
+                    written[folder] += 1
+        except OSError as error:
+            written[folder] = [written.get(folder), error.strerror]
+    return written
+
+
+def murder(event, context):
+    """Ends the emulator's watch over the time, and goes on."""
+    import signal
+
+    os.kill(os.getppid(), signal.SIGSTOP)
+    time.sleep(600)
+
+
 def files(event, context):
     with open("/tmp/mine", "w") as file:
         file.write("writable")
