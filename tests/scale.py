@@ -2,8 +2,9 @@
 
     tests/scale.py IMGBUILD [FILES [MEGABYTES]]
 
-Two rows of images: a tenth, three tenths and all of FILES empty files (1,000,000), and of MEGABYTES (20,000) in one file, which compress to almost nothing, so that the disk is not what is measured. Each is pushed to docker-registry, pulled
-from it, verified, and put below a Python image as its base. Fails above 300 MB.
+Two rows of images: a tenth, three tenths and all of FILES empty files (1,000,000), and of MEGABYTES (20,000) in one file,
+which compress to almost nothing, so that the disk is not what is measured. Each is pushed to docker-registry, pulled from
+it, verified, and put below a Python image as its base. Fails above 300 MB.
 """
 
 import gzip

@@ -211,7 +211,7 @@ fn what_one_plants_is_not_there_for_the_next() {
         find /imgbuild /tmp /dev/shm -name planted | wc -l; grep -rl planted . | wc -l";
     let (_, log) = attempt(plant, "");
     let counts: Vec<u32> = log.lines().filter_map(|line| line.parse().ok()).collect();
-    assert!(counts[0] == 5 && counts[1] > 20, "{log}");
+    assert!(counts[0] >= 5 && counts[1] > 20, "{log}");
     let find = "find /imgbuild /tmp /dev/shm -name planted; grep -rl '^planted' /imgbuild/zig-cache
         echo 'int main(void) { return 0; }' >/tmp/a.c; clang /tmp/a.c -o /tmp/a && /tmp/a && echo compiled";
     let (_, log) = attempt(find, "");
