@@ -1,4 +1,4 @@
-//! The functions and statics of CPython that are used, and the two structs.
+//! The functions and statics of CPython that are used, and the three structs.
 
 use std::ffi::{c_char, c_int, c_long, c_longlong, c_ulong, c_void};
 
@@ -23,6 +23,14 @@ pub struct MethodDef {
 // SAFETY: the pointers are to statics, and the interpreter only reads them.
 unsafe impl Sync for MethodDef {}
 
+/// `PyObjectArenaAllocator`.
+#[repr(C)]
+pub struct ArenaAllocator {
+    pub context: *mut c_void,
+    pub allocate: unsafe extern "C" fn(*mut c_void, usize) -> *mut c_void,
+    pub free: unsafe extern "C" fn(*mut c_void, *mut c_void, usize),
+}
+
 pub const METH_VARARGS: c_int = 1;
 
 unsafe extern "C" {
@@ -38,6 +46,7 @@ unsafe extern "C" {
     pub fn Py_ExitStatusException(status: Status) -> !;
     pub fn Py_RunMain() -> c_int;
     pub fn Py_GetVersion() -> *const c_char;
+    pub fn PyObject_SetArenaAllocator(allocator: *const ArenaAllocator);
 
     pub fn Py_IncRef(object: Raw);
     pub fn Py_DecRef(object: Raw);

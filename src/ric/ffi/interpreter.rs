@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::ptr;
 
 use super::api::*;
-use super::{Python, Result};
+use super::{Python, Result, arenas};
 
 /// `3.13.5 (main, …)`, also before the interpreter is initialised.
 pub fn version_text() -> String {
@@ -18,6 +18,7 @@ pub fn version_text() -> String {
 /// Starts the interpreter with a command line like python's own, calls `prepare`, runs what the command line says and
 /// ends the interpreter. Returns the exit code; does not return if the command line only asks for help or is wrong.
 pub fn run_python(arguments: &[CString], prepare: impl FnOnce(Python) -> Result<()>) -> c_int {
+    arenas::use_huge_pages();
     const MORE_THAN_ANY_PYCONFIG: usize = 64 * 1024 / size_of::<u64>();
     let mut config = vec![0u64; MORE_THAN_ANY_PYCONFIG];
     let config = config.as_mut_ptr().cast::<c_void>();

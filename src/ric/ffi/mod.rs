@@ -1,8 +1,8 @@
 //! The only unsafe code: the interpreter's stable C API and the few system calls that std lacks.
 //!
 //! Every Python object is opaque: no header, no macro and no struct of CPython is used, so one archive serves CPython
-//! 3.10 to 3.15, with and without the GIL. Two structs are laid out here: `PyMethodDef` (stable ABI) and `PyStatus`
-//! (unchanged since 3.8). `PyConfig`, which changes in every version, is only ever an oversized buffer that the
+//! 3.10 to 3.15, with and without the GIL. Three structs are laid out here: `PyMethodDef` (stable ABI), `PyStatus`
+//! (unchanged since 3.8) and `PyObjectArenaAllocator` (since 3.4). `PyConfig`, which changes in every version, is only ever an oversized buffer that the
 //! interpreter's own functions fill.
 //!
 //! What makes the safe wrappers safe: a [`Python`] token exists only while this thread is attached to the interpreter,
@@ -15,6 +15,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 mod api;
+mod arenas;
 mod exception;
 mod functions;
 mod interpreter;

@@ -1,5 +1,6 @@
 //! How the program starts: its names, its environment, `sys.path`, exec wrappers.
 
+use std::path::Path;
 use std::process::Output;
 
 use crate::function::{Function, function};
@@ -45,6 +46,28 @@ fn by_any_other_name_it_is_python() {
     assert!(text(&output.stdout).starts_with(&format!("Python 3.{}.", f.executable.minor)));
     let output = f.command(&python).arg("--no-such-option").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn small_objects_lie_in_huge_pages() {
+    let Some(f) = function("") else { return };
+    let is_there = Path::new("/sys/kernel/mm/transparent_hugepage").exists();
+    if f.executable.free_threaded || !is_there {
+        eprintln!(
+            "SKIPPED: without the lock small objects lie elsewhere, and not every kernel has huge pages"
+        );
+        return;
+    }
+    // Some arenas come and go; "hg" marks memory that wants huge pages.
+    let code = "
+kept = [[str(n) for n in range(100_000)] for _ in range(3)]
+del kept[1]
+kept += [str(n) for n in range(100_000)]
+flags = [line.split() for line in open('/proc/self/smaps') if line.startswith('VmFlags')]
+print(sum('hg' in flag for flag in flags) > 3, kept[0][-1], kept[-1])";
+    let python = f.executable.python.to_str().unwrap();
+    let output = f.command(python).args(["-c", code]).output().unwrap();
+    assert_eq!(text(&output.stdout), "True 99999 99999\n");
 }
 
 const SURROUNDINGS: &str = r#"
