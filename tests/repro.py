@@ -77,9 +77,7 @@ def compare(program, source, cache, work, named):
     named = named or ["again", "cold", "tmpfs", "base"]
     for build in builds(cache, work, named):
         got = run(build, program, source, work)
-        print(f"{build.name:10} {got['digest']} {got['steps']} steps", flush=True)
-        if got["steps"] < FEWEST:
-            sys.exit(f"{build.name}: only {got['steps']} steps were made again, which proves nothing")
+        said(build, got)
         failed |= report(build, expected, got, program, cache)
     if "base" in named and not (there("docker-registry") and there("skopeo")):
         print("left out: a base from a registry (apt-get install docker-registry skopeo)", flush=True)
@@ -87,6 +85,12 @@ def compare(program, source, cache, work, named):
         failed |= bases(program, source, cache, work, expected["layout"])
     print("different" if failed else "the same bytes everywhere")
     return int(failed)
+
+
+def said(build, got):
+    print(f"{build.name:10} {got['digest']} {got['steps']} steps", flush=True)
+    if got["steps"] < FEWEST:
+        sys.exit(f"{build.name}: only {got['steps']} steps were made again, which proves nothing")
 
 
 def bases(program, source, cache, work, layout):
@@ -104,17 +108,23 @@ def bases(program, source, cache, work, layout):
         definition.write_text(text)
         subprocess.run([program, "lock", f"./recipes/{RECIPE}.yaml", "--quiet", "--cache-dir", cache], cwd=folder, check=True, stdout=subprocess.DEVNULL)
         pulled = forgetful(cache, work / "registry-cache")
-        expected = run(Build("registry", home, [], ["--cache-dir", pulled], 0o022, "r", False), program, folder, work)
-    print(f"registry   {expected['digest']} {expected['steps']} steps", flush=True)
+        build = Build("registry", home, [], ["--cache-dir", pulled], 0o022, "r", False)
+        expected = run(build, program, folder, work)
+        said(build, expected)
     blobs = work / "base-mirror"
     blobs.mkdir()
     for blob in (work / "base" / "blobs" / "sha256").iterdir():
         shutil.copy2(blob, blobs)
     alone = ["unshare", "--net", *([] if ROOT else ["--user", "--map-current-user"])]
-    arguments = ["--cache-dir", forgetful(cache, work / "mirror-cache"), "--mirror", blobs]
-    got = run(Build("mirror", home, alone, arguments, 0o022, "m", False), program, folder, work)
-    print(f"mirror     {got['digest']} {got['steps']} steps", flush=True)
-    return report(Build("mirror", {}, [], [], 0, "", False), expected, got, program, cache)
+    # The same cache again, which has to ask for the base again, too.
+    forget(pulled)
+    for blob in blobs.iterdir():
+        (pulled / "blobs" / "sha256" / blob.name).unlink()
+    arguments = ["--cache-dir", pulled, "--mirror", blobs]
+    build = Build("mirror", home, alone, arguments, 0o022, "m", False)
+    got = run(build, program, folder, work)
+    said(build, got)
+    return report(build, expected, got, program, cache)
 
 
 @contextlib.contextmanager
@@ -266,6 +276,11 @@ def forgetful(cache, copy):
     for part in ("blobs", "steps", "resolved", "apt", "unpacked", "logs"):
         if (cache / part).exists():
             link(cache / part, copy / part)
+    return forget(copy)
+
+
+def forget(copy):
+    """Forgets all steps but the compilers'."""
     keys = {path.stem.rsplit("-", 1)[1] for path in (copy / "logs").glob("*.log") if path.name.startswith(COMPILED)}
     for step in (copy / "steps").rglob("*.json"):
         # A log's name has the first digits of its step's key.

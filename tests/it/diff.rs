@@ -12,6 +12,11 @@ use crate::support::{imgbuild, program, run};
 
 /// A layout with one layer of two files; `change` makes it another.
 fn layout(dir: &Path, name: &str, change: impl FnOnce(&mut Tree)) -> PathBuf {
+    labelled(dir, name, "one", change)
+}
+
+/// The same with a label.
+fn labelled(dir: &Path, name: &str, label: &str, change: impl FnOnce(&mut Tree)) -> PathBuf {
     let epoch = Epoch::new(1_790_000_000).unwrap();
     let mut tree = Tree::new();
     for (path, text) in [
@@ -30,7 +35,10 @@ fn layout(dir: &Path, name: &str, change: impl FnOnce(&mut Tree)) -> PathBuf {
         .unwrap();
     let builder = ImageBuilder::new(Platform::linux("amd64"), epoch)
         .layer(layer, "files")
-        .run(RunConfig::default());
+        .run(RunConfig {
+            labels: [("team".to_owned(), label.to_owned())].into(),
+            ..RunConfig::default()
+        });
     let place = dir.join(name);
     Layout::write(&place, &builder.build().unwrap(), "1").unwrap();
     place
@@ -255,6 +263,14 @@ fn each_kind_of_change_is_explained_to_its_first_cause() {
             json!(["/lib/x.so"]),
             "/lib/x.so: ".to_owned(),
         ),
+        (
+            "label",
+            labelled(folder.path(), "label", "two", |tree| {
+                add(&first, &bytecode, tree)
+            }),
+            json!([]),
+            "config.Labels.team: one became two".to_owned(),
+        ),
     ] {
         let arguments = [
             "diff",
@@ -277,6 +293,11 @@ fn each_kind_of_change_is_explained_to_its_first_cause() {
             .as_str()
             .unwrap();
         assert!(last.starts_with(&cause), "{name}: {last}");
+        if name == "label" {
+            let change = json!([{"field": "config.Labels.team", "old": "one", "new": "two"}]);
+            assert_eq!((&told["config"], &told["layers"]), (&change, &json!([])));
+            continue;
+        }
         let fields: Vec<&str> = files[0]["changes"]
             .as_array()
             .unwrap()

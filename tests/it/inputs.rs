@@ -134,6 +134,43 @@ fn registries_give_what_is_pinned_and_the_store_keeps_it() {
     );
 }
 
+#[test]
+fn other_bytes_than_those_pinned_are_named_and_not_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let pinned = Digest::of(b"other bytes");
+    let wanted: Vec<Input> = inputs()
+        .into_iter()
+        .map(|mut input| {
+            input.artifacts[0].sha256 = pinned;
+            input
+        })
+        .collect();
+    let error = Fetcher::new(&store, FetchOptions::default())
+        .fetch_all(&wanted)
+        .map(drop)
+        .unwrap_err();
+    let said = std::error::Error::source(&error).unwrap().to_string();
+    for input in inputs() {
+        let got = format!("expected {pinned}, got {}", input.artifacts[0].sha256);
+        let line = said
+            .lines()
+            .find(|line| line.starts_with(&format!("{}: ", input.name)));
+        assert!(
+            line.is_some_and(|line| line.ends_with(&got)),
+            "{}: {said}",
+            input.name
+        );
+        assert_eq!(store.blob(&input.artifacts[0].sha256).unwrap(), None);
+    }
+    assert_eq!(store.blob(&pinned).unwrap(), None);
+    let hint = error.hint().unwrap();
+    assert!(
+        hint.starts_with("somebody serves other bytes of six than the lock pins"),
+        "{hint}"
+    );
+}
+
 /// A real registry, stopped when dropped.
 struct DockerRegistry {
     process: Child,

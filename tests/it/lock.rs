@@ -309,6 +309,10 @@ fn an_update_brings_the_newest_sdk_and_is_what_the_diff_names() {
     let layers: Vec<&Value> = said["layers"].as_array().unwrap().iter().collect();
     assert_eq!(layers.len(), 1);
     assert_eq!(layers[0]["new"]["created_by"], "sdk");
+    let cause = said["cause"].as_array().unwrap();
+    let cause: Vec<&str> = cause.iter().filter_map(Value::as_str).collect();
+    assert!(cause[1].starts_with("layer 2 (sdk) "), "{cause:?}");
+    assert!(cause[2].contains("/boto"), "{cause:?}");
     for file in said["files"].as_array().unwrap() {
         let path = file["path"].as_str().unwrap();
         assert!(
