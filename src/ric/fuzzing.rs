@@ -89,6 +89,85 @@ pub fn base64(bytes: &[u8]) {
     }
 }
 
+/// JSON between the Runtime API and Python objects: what the interpreter's own `json` reads is read as it reads it, and
+/// what is written is read again. Needs an interpreter, unlike the others.
+#[cfg(fuzzing)]
+pub fn json_codec(bytes: &[u8]) {
+    use crate::ffi::{Object, Python, Result, in_interpreter};
+    use crate::json::{Encoder, decode};
+
+    const ORACLE: &str = "\
+import json
+def refuse(name):
+    raise ValueError(name)
+def check(text, has_value, value, written):
+    try:
+        expected = repr(json.loads(text, parse_constant=refuse))
+    except RecursionError:
+        return
+    except ValueError as error:
+        assert not has_value, f'{error} in {text!r}'
+        return
+    assert has_value, f'refused: {text!r}'
+    assert repr(value) == expected, f'{value!r} instead of {expected}'
+    for again in written:
+        assert repr(json.loads(again)) == expected, f'{again!r} for {expected}'
+";
+    thread_local! {
+        static CHECK: std::cell::OnceCell<Object> = const { std::cell::OnceCell::new() };
+    }
+    let check = |py: Python, check: &Object| -> Result<()> {
+        let text = py.decode(bytes, c"strict")?;
+        let value = decode(py, bytes);
+        let (mut written, mut raised) = (Vec::new(), String::new());
+        match &value {
+            Ok(value) => {
+                for ensure_ascii in [true, false] {
+                    // Infinity and half of a surrogate pair cannot be written.
+                    match (Encoder { ensure_ascii }).encode(py, value) {
+                        Ok(bytes) => written.push(py.decode(&bytes, c"strict")?),
+                        Err(_) => drop(py.take_exception()),
+                    }
+                }
+            }
+            Err(_) => {
+                let exception = py.take_exception().expect("it was raised");
+                raised = exception.kind.get(py, "__name__")?.to_string(py)?;
+            }
+        }
+        // Marks are skipped here and refused there; the limit of depth is another.
+        let marked = [&b"\xef\xbb\xbf"[..], b"\xc3\xaf\xc2\xbb\xc2\xbf"];
+        if raised == "RecursionError" || marked.iter().any(|mark| bytes.starts_with(mark)) {
+            return Ok(());
+        }
+        let has_value = py.boolean(value.is_ok())?;
+        let value = value.unwrap_or_else(|_| py.none());
+        check.call(py, &[&text, &has_value, &value, &py.list(written)?])?;
+        Ok(())
+    };
+    in_interpreter(|py| {
+        CHECK.with(|cell| {
+            let oracle = cell.get_or_init(|| {
+                let made = || -> Result<Object> {
+                    let globals = py.dict()?;
+                    py.execute(&py.compile(ORACLE, "oracle")?, &globals)?;
+                    Ok(globals
+                        .get_key(py, &py.text("check")?)?
+                        .expect("it is defined"))
+                };
+                made().expect("the oracle is Python")
+            });
+            if str::from_utf8(bytes).is_err() {
+                assert!(decode(py, bytes).is_err());
+                drop(py.take_exception());
+            } else if check(py, oracle).is_err() {
+                let exception = py.take_exception().expect("it was raised");
+                panic!("{}", exception.value.to_string(py).unwrap_or_default());
+            }
+        });
+    });
+}
+
 #[cfg(test)]
 #[path = "../../tests/fuzz/replay.rs"]
 mod replay;

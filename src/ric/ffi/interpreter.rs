@@ -42,3 +42,15 @@ pub fn run_python(arguments: &[CString], prepare: impl FnOnce(Python) -> Result<
         Py_RunMain()
     }
 }
+
+/// Starts an interpreter if there is none and does something in it, always in the same thread.
+#[cfg(fuzzing)]
+pub fn in_interpreter<T>(work: impl FnOnce(Python) -> T) -> T {
+    unsafe extern "C" {
+        fn Py_InitializeEx(signals: c_int);
+    }
+    static START: std::sync::Once = std::sync::Once::new();
+    // SAFETY: the interpreter is started once, and this thread stays attached to it.
+    START.call_once(|| unsafe { Py_InitializeEx(0) });
+    work(Python(PhantomData))
+}

@@ -60,3 +60,6 @@ pub struct Object(NonNull<Opaque>);
 fn c_string(text: &str) -> CString {
     CString::new(text.replace('\0', "")).unwrap_or_default()
 }
+
+#[cfg(fuzzing)]
+pub use interpreter::in_interpreter;

@@ -1,6 +1,9 @@
 //! JSON in and out: simplejson's rules and messages.
 
+use std::path::Path;
+
 use crate::function::function;
+use crate::host;
 
 #[test]
 fn events_are_read_as_simplejson_reads_them() {
@@ -115,6 +118,49 @@ fn events_are_read_as_simplejson_reads_them() {
             }
         }
     }
+}
+
+/// The fuzz target `python_json` has the same oracle.
+#[test]
+fn seeds_are_read_as_the_interpreter_reads_them() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz/seeds/python_json");
+    let mut seeds = host::entries_of(&folder);
+    seeds.sort();
+    assert!(seeds.len() > 10);
+    let source = r#"
+import json, pathlib
+def refuse(name):
+    raise ValueError(name)
+def read(path):
+    try:
+        return repr(json.loads(path.read_bytes().decode("utf-8-sig"), parse_constant=refuse))
+    except ValueError:
+        return None
+found = {path.name: read(path) for path in pathlib.Path("FOLDER").iterdir()}
+def handler(event, context):
+    wanted = None if event == "refused" else repr(event)
+    return [name for name in sorted(found) if found[name] == wanted]
+"#;
+    let Some(mut f) = function(&source.replace("FOLDER", folder.to_str().unwrap())) else {
+        return;
+    };
+    for seed in &seeds {
+        f = f.event_with(&host::read(seed), &[]);
+    }
+    let outcome = f.event_with(b"\"refused\"", &[]).run();
+    let mut posts = outcome.posts();
+    let last = posts.pop().unwrap();
+    let mut refused = Vec::new();
+    assert_eq!(posts.len(), seeds.len());
+    for (seed, post) in seeds.iter().zip(posts) {
+        let name = format!("{:?}", seed.file_name().unwrap());
+        if post.contains(r#""errorType": "Runtime.UnmarshalError""#) {
+            refused.push(name);
+        } else {
+            assert!(post.contains(&name), "{name}: {post}");
+        }
+    }
+    assert_eq!(last, format!("[{}]", refused.join(", ")));
 }
 
 #[test]
