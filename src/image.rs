@@ -75,7 +75,7 @@ impl Contents<'_> {
             }
         };
         for (name, parts) in self.plan() {
-            let key = ("layer 1", &parts, self.epoch.seconds());
+            let key = ("layer", LayerWriter::FORMAT, &parts, self.epoch.seconds());
             let key = Digest::of(&serde_json::to_vec(&key).expect("a key is plain data"));
             let write = || write_layer(&parts, self.epoch, workshop);
             let stored = workshop.once(&key, &format!("{name} layer"), write)?;

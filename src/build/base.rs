@@ -97,6 +97,7 @@ impl Base {
     ) -> Result<Self, BuildError> {
         let identity = (
             "base 2",
+            LayerWriter::FORMAT,
             inputs.locked(),
             inputs.digests(),
             arch,

@@ -327,6 +327,10 @@ pub struct LayerWriter {
 }
 
 impl LayerWriter {
+    /// Names the bytes that trees become. What keeps layers keeps them by this, too: the same tree is another layer when
+    /// the tar or the compression is another one.
+    pub const FORMAT: &str = "tar 1, gzip 2";
+
     /// Blobs are put into `dir` under their digest's hex digits. Every member's time is the epoch. The bytes do not
     /// depend on the number of threads.
     pub fn new(dir: &Path, epoch: Epoch, threads: usize) -> Self {

@@ -208,18 +208,20 @@ fn the_bytes_are_the_ones_that_digests_are_made_with() {
             .unwrap();
         assert_eq!(
             (
+                LayerWriter::FORMAT,
                 layer.diff_id().to_string(),
                 layer.digest().to_string(),
                 layer.size()
             ),
             (
+                "tar 1, gzip 2",
                 "sha256:68885a0892a0d8b1dcd99eaf172d27cbebce8bd9f9764b23c92054236f189a10"
                     .to_owned(),
-                "sha256:5da94074e3f8ccd0ea95c5e27f11ae85a529447acf1760a3723e59da1bb90cb3"
+                "sha256:eb44ed015b23e3fe08aaa1ccbdb0630e6c201d719034d7a857849b401a82c955"
                     .to_owned(),
-                1_031_421
+                992_702
             ),
-            "{threads} threads: the encoders changed, and with them the digest of every layer: that needs another compat number"
+            "{threads} threads: the encoders changed, and with them the digest of every layer: that needs another FORMAT, and another compat number"
         );
     }
 }
