@@ -174,7 +174,6 @@ fn a_function_runs_in_the_other_machines_image() {
             "machine": foreign().machine(),
             "hash": "siphash13",
             "tzset": true,
-            "left": 3,
             "decimal": "0.3",
             "sqlite": 2,
             "tls": "TLSv1_2",
