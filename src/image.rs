@@ -19,8 +19,8 @@ pub struct Contents<'a> {
     pub python: &'a str,
     /// For which machine.
     pub arch: Arch,
-    /// The time of every file.
-    pub epoch: Epoch,
+    /// The time of the image.
+    pub created: Epoch,
     /// The operating system.
     pub base: &'a Base,
     /// The outputs of the steps.
@@ -59,7 +59,7 @@ impl Contents<'_> {
 
     /// Writes the layers that are not in the store yet, and the image's documents.
     pub fn assemble(&self, workshop: &Workshop) -> Result<Image, BuildError> {
-        let mut builder = ImageBuilder::new(Platform::linux(self.arch.name()), self.epoch);
+        let mut builder = ImageBuilder::new(Platform::linux(self.arch.name()), self.created);
         let base = self.base.layers.iter().map(|stored| workshop.layer(stored));
         let base: Vec<Layer> = base.collect::<Result<_, _>>()?;
         builder = match &self.base.config {
@@ -74,10 +74,11 @@ impl Contents<'_> {
                 })
             }
         };
+        let files = self.created.of_files();
         for (name, parts) in self.plan() {
-            let key = ("layer", LayerWriter::FORMAT, &parts, self.epoch.seconds());
+            let key = ("layer", LayerWriter::FORMAT, &parts, files.seconds());
             let key = Digest::of(&serde_json::to_vec(&key).expect("a key is plain data"));
-            let write = || write_layer(&parts, self.epoch, workshop);
+            let write = || write_layer(&parts, files, workshop);
             let stored = workshop.once(&key, &format!("{name} layer"), write)?;
             builder = builder.layer(workshop.layer(&stored)?, name);
         }
@@ -120,7 +121,7 @@ impl Contents<'_> {
         let mut labels = vec![
             ("org.opencontainers.image.title", self.recipe.name.clone()),
             ("org.opencontainers.image.version", self.python.to_owned()),
-            ("org.opencontainers.image.created", self.epoch.rfc3339()),
+            ("org.opencontainers.image.created", self.created.rfc3339()),
             (
                 "org.opencontainers.image.base.name",
                 self.base.reference.clone(),

@@ -229,10 +229,11 @@ def run(build, program, source, work):
     steps = re.search(r"(\d+) steps in", done.stderr)
     result = {"digest": json.loads(done.stdout)["digest"], "layout": output / RECIPE, "steps": int(steps[1]) if steps else 0}
     result["papers"] = {path.name: paper(path.read_bytes()) for path in sorted(output.glob("*.json"))}
-    # pip and apt have to be asked for a lock.
+    # A lock keeps what it has: without one, pip and apt are asked for all of it.
     if build.is_online or build.name == "again":
         without_faketime = [word for word in build.wrappers if word not in ("faketime", "-f", "+1y")]
         wrapped[:] = [*without_faketime, program]
+        (folder / "recipes" / f"{RECIPE}.lock").unlink()
         call("lock", recipe, "--quiet", *build.arguments[:2], SOURCE_DATE_EPOCH=EPOCH)
         result["papers"][f"{RECIPE}.lock"] = (folder / "recipes" / f"{RECIPE}.lock").read_bytes()
     return result

@@ -239,6 +239,11 @@ impl Reason {
             || matches!(self.transfer(), Some(TransferError::Mismatch { .. }))
     }
 
+    /// Whether apt knows the package, and other versions of it.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Tool(error) if error.tail().contains("E: Version '"))
+    }
+
     /// What went wrong on the way, for origins that are reached over HTTP.
     pub(super) fn transfer(&self) -> Option<&TransferError> {
         match self {

@@ -84,10 +84,14 @@ impl Tried {
             advice.insert(
                 0,
                 format!(
-                    "somebody serves other bytes of {} than the lock pins: inspect them, then correct the pin and run `imgbuild lock`",
+                    "somebody serves other bytes of {} than the lock pins: inspect them; `imgbuild update` pins what there is today, `imgbuild lock` what you write into sources.yaml",
                     changed.name
                 ),
             );
+        }
+        if attempts().any(|attempt| attempt.reason.is_gone()) {
+            let update = "archives keep their newest versions alone: `imgbuild update` pins them, for compilers sources.yaml does";
+            advice.push(update.to_owned());
         }
         if self.inputs.iter().any(|input| input.offline) {
             advice.push(

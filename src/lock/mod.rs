@@ -34,8 +34,8 @@ const CHECKSUM: &str = "checksum: ";
 pub struct Lock {
     /// The format; see [`COMPAT`].
     pub compat: u32,
-    /// Seconds since 1970: the time of every file in the image unless SOURCE_DATE_EPOCH says another.
-    pub epoch: u64,
+    /// Seconds since 1970: the image's time unless SOURCE_DATE_EPOCH says another.
+    pub created: u64,
     /// The recipe's keys that decide which inputs are needed, as they were when this was written.
     pub recipe: BTreeMap<String, String>,
     /// The compiler, by the machine it runs on.
@@ -178,6 +178,13 @@ impl LockError {
 impl Lock {
     /// Reads a lock and compares it with the recipe it belongs to.
     pub fn parse(path: &Path, text: &str, recipe: &Recipe) -> Result<Self, LockError> {
+        let lock = Self::read(path, text)?;
+        lock.check_recipe(path, recipe)?;
+        Ok(lock)
+    }
+
+    /// Reads a lock, whichever recipe it was made from.
+    pub fn read(path: &Path, text: &str) -> Result<Self, LockError> {
         let malformed = |reason: String| LockError::Malformed {
             path: path.into(),
             reason,
@@ -203,14 +210,17 @@ impl Lock {
         }
         let value: serde_yaml::Value =
             serde_yaml::from_str(body).map_err(|e| malformed(e.to_string()))?;
-        let lock: Self = serde_yaml::with::singleton_map_recursive::deserialize(value)
-            .map_err(|e| malformed(e.to_string()))?;
-        let (was, is) = (&lock.recipe, deciding_keys(recipe));
+        serde_yaml::with::singleton_map_recursive::deserialize(value)
+            .map_err(|e| malformed(e.to_string()))
+    }
+
+    fn check_recipe(&self, path: &Path, recipe: &Recipe) -> Result<(), LockError> {
+        let (was, is) = (&self.recipe, deciding_keys(recipe));
         let changed = |key: &&String| was.get(*key) != is.get(*key);
         let keys: std::collections::BTreeSet<&String> =
             was.keys().chain(is.keys()).filter(changed).collect();
         if keys.is_empty() {
-            return Ok(lock);
+            return Ok(());
         }
         let show = |value: Option<&String>| {
             value.map_or("absent".to_owned(), |value| format!("{value:?}"))

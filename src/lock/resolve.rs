@@ -18,8 +18,8 @@ pub struct Resolver<'a> {
     pub library: &'a Library,
     /// Where apt keeps its lists.
     pub store: &'a Store,
-    /// The time that files of the image get, in seconds since 1970.
-    pub epoch: u64,
+    /// The time of the image, in seconds since 1970.
+    pub created: u64,
     /// Who is asked again, and whose answers are taken from an earlier lock.
     pub asked: Asked<'a>,
     /// Takes the place of the catalogue on disk.
@@ -38,6 +38,19 @@ pub struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
+    /// Those who have to answer for what the recipe says now and did not say when the lock was made.
+    pub fn again(lock: &'a Lock, recipe: &Recipe) -> Self {
+        let keys = deciding_keys(recipe);
+        let is_same = |key: &str| lock.recipe.get(key) == keys.get(key);
+        // pip's answer is for a Python.
+        let is_same_sdk = is_same("sdk.boto3") && is_same("python.version");
+        Self {
+            sdk: is_same_sdk.then_some(lock),
+            packages: Some(lock),
+            nobody: false,
+        }
+    }
+
     /// Nobody: everything that others say comes from the lock.
     pub fn nobody(lock: &'a Lock) -> Self {
         Self {
@@ -202,7 +215,7 @@ impl Resolver<'_> {
         };
         Ok(Lock {
             compat: COMPAT,
-            epoch: self.epoch,
+            created: self.created,
             recipe: deciding_keys(recipe),
             toolchain: per_arch("ziglang-", "zig")?,
             rust: packages("rust"),

@@ -27,6 +27,12 @@ pub enum InvalidEpoch {
 }
 
 impl Epoch {
+    /// What the files of an image of this time get: 2000-01-01 unless the image is older. So the same files are the same bytes
+    /// in every image, which registries and Lambda keep once. Zip files can say no year before 1980.
+    pub fn of_files(self) -> Self {
+        self.min(Self(946_684_800))
+    }
+
     /// Checks that the time can be written as RFC 3339.
     pub fn new(seconds: u64) -> Result<Self, InvalidEpoch> {
         match timestamp(seconds) {
@@ -79,6 +85,13 @@ mod tests {
             "1700000000".parse::<Epoch>().unwrap().rfc3339(),
             "2023-11-14T22:13:20Z"
         );
+    }
+
+    #[test]
+    fn files_have_one_time_in_all_images() {
+        let files = |image: u64| Epoch(image).of_files().rfc3339();
+        assert_eq!(files(1_700_000_000), "2000-01-01T00:00:00Z");
+        assert_eq!(files(1), "1970-01-01T00:00:01Z");
     }
 
     #[test]

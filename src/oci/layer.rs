@@ -341,10 +341,10 @@ impl LayerWriter {
         }
     }
 
-    /// Keeps the times of entries that have one, up to the epoch: for a root file system from elsewhere.
+    /// Keeps the times of entries that have one: for a root file system from elsewhere.
     pub fn keep_times(mut self) -> Self {
         if let Times::Epoch(epoch) = self.times {
-            self.times = Times::Clamp(epoch);
+            self.times = Times::Own(epoch);
         }
         self
     }

@@ -20,8 +20,8 @@ const MAX_SIZE: u64 = 0o77_777_777_777;
 pub enum Times {
     /// The epoch, for every member.
     Epoch(Epoch),
-    /// The entry's own time where it has one, but never after the epoch.
-    Clamp(Epoch),
+    /// The entry's own time where it has one, up to the year 2242, where headers end, and otherwise the epoch.
+    Own(Epoch),
 }
 
 /// A tree that cannot be written as a layer.
@@ -254,8 +254,8 @@ fn header(path: &ImagePath, entry: &Entry, times: Times) -> Result<Written, TarW
 fn mtime(entry: &Entry, times: Times) -> u64 {
     match times {
         Times::Epoch(epoch) => epoch.seconds(),
-        Times::Clamp(epoch) => match entry.mtime {
-            Some(time) => time.max(0).cast_unsigned().min(epoch.seconds()),
+        Times::Own(epoch) => match entry.mtime {
+            Some(time) => time.max(0).cast_unsigned().min(MAX_SIZE),
             None => epoch.seconds(),
         },
     }

@@ -32,7 +32,7 @@ pub fn document(subject: &Subject, components: &[Component]) -> Value {
         "specVersion": "1.6",
         "version": 1,
         "metadata": {
-            "timestamp": subject.epoch.rfc3339(),
+            "timestamp": subject.created.rfc3339(),
             "tools": {"components": [{"type": "application", "name": tool, "version": version}]},
             "component": {
                 "bom-ref": "image",

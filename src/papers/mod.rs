@@ -32,7 +32,7 @@ pub struct Subject<'a> {
     /// The machine it is for.
     pub arch: Arch,
     /// The image's time, which is the documents', too.
-    pub epoch: Epoch,
+    pub created: Epoch,
     /// What is not as the recipe says; empty where everything is.
     pub fallbacks: Vec<String>,
 }

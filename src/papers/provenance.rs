@@ -110,7 +110,7 @@ pub fn document(
                     "recipe": {"name": provenance.recipe, "digest": sha256(&text)},
                     "set": set,
                     "arch": subject.arch,
-                    "epoch": subject.epoch.seconds(),
+                    "created": subject.created.seconds(),
                 },
                 "internalParameters": {
                     "compat": lock.compat,

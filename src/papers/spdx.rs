@@ -37,7 +37,7 @@ pub fn document(subject: &Subject, components: &[Component]) -> Value {
         "dataLicense": "CC0-1.0",
         "name": subject.name,
         "creationInfo": {
-            "created": subject.epoch.rfc3339(),
+            "created": subject.created.rfc3339(),
             "creators": [format!("Tool: {tool}-{version}")],
         },
         "packages": packages,

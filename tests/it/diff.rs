@@ -125,7 +125,7 @@ fn add_papers(layout: &Path, openssl: &str, sqlite: &str) {
         version: "3.13.5",
         digest: Layout::open(layout).unwrap().manifest_digest().unwrap(),
         arch: Arch::Amd64,
-        epoch: Epoch::new(1_790_000_000).unwrap(),
+        created: Epoch::new(1_790_000_000).unwrap(),
         fallbacks: Vec::new(),
     };
     let components = [

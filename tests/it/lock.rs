@@ -47,7 +47,7 @@ fn an_edited_lock_is_refused_wherever_the_edit_is() {
         flipped(part * text.len() / 12);
     }
     // Still a lock that can be read: only its checksum tells.
-    for (known, digit) in [("size: ", 6), ("epoch: ", 7), ("\nchecksum: sha256:", 18)] {
+    for (known, digit) in [("size: ", 6), ("created: ", 9), ("\nchecksum: sha256:", 18)] {
         let said = flipped(text.find(known).unwrap() + digit);
         assert!(said.contains("was edited or cut"), "{known}: {said}");
         assert!(said.contains("\nhint: undo the edit"), "{said}");
@@ -154,6 +154,29 @@ fn alone(folder: &Path, arguments: &[&str]) -> Outcome {
 }
 
 #[test]
+fn a_lock_keeps_what_the_recipe_keeps() {
+    let folder = definitions();
+    let lock = folder.path().join("recipes/python3.13.lock");
+    let read = || fs_err::read_to_string(&lock).unwrap();
+    edit_lock(&lock, "created: 1", "created: 0");
+    // A lock that apt would not give today.
+    let tzdata = |year: &str| format!("name: tzdata\n      artifacts:\n      - version: {year}");
+    edit_lock(&lock, &tzdata("2"), &tzdata("1"));
+    let before = read();
+    alone(folder.path(), &["lock", RECIPE, "--quiet"]).succeeded();
+    assert_eq!(read(), before);
+    let recipe = folder.path().join("recipes/python3.13.yaml");
+    edit(&recipe, "1.44.5", "1.44.4");
+    inside(folder.path(), &["lock", RECIPE, "--quiet"]).succeeded();
+    let kept = |text: &str| {
+        text[text.find("\nbase:").unwrap()..text.rfind("checksum").unwrap()].to_owned()
+    };
+    assert_eq!(kept(&read()), kept(&before));
+    assert!(read().contains("version: 1.44.4") && !read().contains("version: 1.44.5"));
+    assert!(read().contains("created: 1"), "another lock, another day");
+}
+
+#[test]
 fn what_the_definitions_ask_for_is_compared_without_asking_anybody() {
     for (file, from, to, expected) in [
         (
@@ -248,7 +271,7 @@ fn what_a_lock_has_too_much_or_too_little_of_is_named() {
 fn a_push_of_an_image_of_another_lock_is_refused() {
     let folder = definitions();
     let lock = folder.path().join("recipes/python3.13.lock");
-    edit_lock(&lock, "epoch: 1", "epoch: 2");
+    edit_lock(&lock, "created: 1", "created: 2");
     let mut push = imgbuild(["push", "--locked", "--allow-fallback"]);
     push.arg(image()).arg("localhost:1/python:3.13");
     let said = run(push.current_dir(folder.path())).refused();

@@ -50,7 +50,7 @@ fn written(components: &[Component], folder: &Path) -> [PathBuf; 2] {
         version: "3.13.5",
         digest: ManifestDigest(Digest::of(b"an image")),
         arch: Arch::host().unwrap(),
-        epoch: Epoch::new(1_790_000_000).unwrap(),
+        created: Epoch::new(1_790_000_000).unwrap(),
         fallbacks: Vec::new(),
     };
     Papers::bills_of_materials(&subject, components).map(|(paper, bytes)| {

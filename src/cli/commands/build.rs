@@ -111,9 +111,12 @@ impl Order<'_> {
         )
         .with_limits(self.settings.steps.step_limits.unwrap_or_default())
         .with_isolation(self.settings.steps.sandbox);
-        let epoch = self.settings.epoch.unwrap_or(oci::Epoch::new(lock.epoch)?);
+        let created = self
+            .settings
+            .epoch
+            .unwrap_or(oci::Epoch::new(lock.created)?);
         // First, so that a wrong base is found before anything is compiled for it.
-        let base = Base::make(&inputs.base, arch, epoch, &workshop)?;
+        let base = Base::make(&inputs.base, arch, created.of_files(), &workshop)?;
         let qemu = self.qemu(arch);
         let (machines, glibc) = ([arch, host], &lock.base.glibc);
         let parts = build::run(
@@ -129,7 +132,7 @@ impl Order<'_> {
             lock,
             python: &inputs.cpython.artifact.version,
             arch,
-            epoch,
+            created,
             base: &base,
             parts: &parts,
             fallbacks: &inputs.fallbacks,
@@ -237,7 +240,7 @@ fn papers(
         version: contents.python,
         digest: image.manifest_digest(),
         arch: contents.arch,
-        epoch: contents.epoch,
+        created: contents.created,
         fallbacks: contents.fallbacks.iter().map(ToString::to_string).collect(),
     };
     let provenance = Provenance {

@@ -32,14 +32,24 @@ pub fn run(settings: &Settings, flags: &flags::Lock) -> Result<()> {
             continue;
         }
         on_disk(name, &text)?;
-        let lock = Resolver {
+        let earlier = earlier(settings, &text)?;
+        let mut lock = Resolver {
             library: &settings.library,
             store: &store,
-            epoch: epoch(settings),
-            asked: Asked::default(),
+            created: created(settings),
+            asked: earlier
+                .as_ref()
+                .map_or_else(Asked::default, |lock| Asked::again(lock, &recipe)),
             catalogue: None,
         }
         .resolve(&recipe, &text.path)?;
+        // What stays as it is keeps its day, and the image its digest.
+        if let (None, Some(old)) = (settings.epoch, earlier) {
+            let today = std::mem::replace(&mut lock.created, old.created);
+            if lock != old {
+                lock.created = today;
+            }
+        }
         recipe::write(&path, lock.to_text().as_bytes())
             .with_context(|| format!("cannot write {}", path.display()))?;
         println!("{}", path.display());
@@ -57,6 +67,12 @@ pub fn read(settings: &Settings, recipe_text: &Text, recipe: &Recipe) -> Result<
     Ok(Lock::parse(&text.path, &text.text, recipe)?)
 }
 
+/// The lock that is there, if it can be read, of whatever the recipe was then.
+fn earlier(settings: &Settings, recipe: &Text) -> Result<Option<Lock>> {
+    let text = settings.library.lock(&recipe.path)?;
+    Ok(text.and_then(|text| Lock::read(&text.path, &text.text).ok()))
+}
+
 /// Refuses a lock that would be another one today, as far as that can be known without asking anybody.
 pub fn check(
     settings: &Settings,
@@ -66,10 +82,13 @@ pub fn check(
     lock: &Lock,
 ) -> Result<()> {
     let path = text.path.with_extension("lock");
-    if let Some(epoch) = settings.epoch.filter(|epoch| epoch.seconds() != lock.epoch) {
+    if let Some(epoch) = settings
+        .epoch
+        .filter(|epoch| epoch.seconds() != lock.created)
+    {
         let change = format!(
-            "the files' time was {}, SOURCE_DATE_EPOCH says {}",
-            lock.epoch,
+            "the image's time was {}, SOURCE_DATE_EPOCH says {}",
+            lock.created,
             epoch.seconds()
         );
         let changes = vec![change];
@@ -78,7 +97,7 @@ pub fn check(
     let resolver = Resolver {
         library: &settings.library,
         store,
-        epoch: lock.epoch,
+        created: lock.created,
         asked: Asked::nobody(lock),
         catalogue: None,
     };
@@ -102,8 +121,8 @@ pub fn on_disk(name: &str, text: &Text) -> Result<(), CommandError> {
     Err(CommandError::new(message, hint))
 }
 
-/// The time that an image's files get.
-pub fn epoch(settings: &Settings) -> u64 {
+/// The time that an image gets.
+pub fn created(settings: &Settings) -> u64 {
     settings
         .epoch
         .map_or_else(midnight, |epoch| epoch.seconds())

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::CommandError;
-use super::lock::{epoch, on_disk, read};
+use super::lock::{created, on_disk, read};
 use crate::cli::flags::{self, Format};
 use crate::cli::settings::Settings;
 use crate::inputs::{Progress, Store};
@@ -188,7 +188,7 @@ fn update(
     let mut lock = Resolver {
         library: &settings.library,
         store,
-        epoch: pair.lock.epoch,
+        created: pair.lock.created,
         asked: Asked {
             sdk: (!parts.sdk).then_some(&pair.lock),
             packages: (!parts.base).then_some(&pair.lock),
@@ -200,7 +200,7 @@ fn update(
     let changes = changes(&pair.lock, &lock);
     let mut files = Vec::new();
     if lock != pair.lock {
-        lock.epoch = epoch(settings);
+        lock.created = created(settings);
         let name = |path: &Path| PathBuf::from(path.file_name().unwrap_or_default());
         if text != pair.text.text {
             files.push((name(path), text));
