@@ -143,7 +143,8 @@ fn eight_builds_and_two_prunes_share_one_store() {
 
 /// Every file with its size and the time of its last change; without the time where the store of all tests has the file, too.
 fn state(folder: &Path) -> Vec<String> {
-    let script = "find \"$1\" -links +1 -type f -printf '%p %s %m\\n' -o -printf '%p %s %T@ %m\\n' | sort";
+    let script =
+        "find \"$1\" -links +1 -type f -printf '%p %s %m\\n' -o -printf '%p %s %T@ %m\\n' | sort";
     let listed = run(program("sh", ["-c", script, "sh"]).arg(folder)).succeeded();
     listed.stdout.lines().map(str::to_owned).collect()
 }
