@@ -2,7 +2,7 @@
 //! server, through the project's own definition file with other addresses.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, Weak};
 
 use oci::{
     Content, Digest, Entry, Epoch, ImageBuilder, ImagePath, Kind, LayerWriter, Layout, Platform,
@@ -114,9 +114,11 @@ struct Amazon {
     _folder: tempfile::TempDir,
 }
 
-fn servers() -> &'static Amazon {
-    static SERVERS: OnceLock<Amazon> = OnceLock::new();
-    SERVERS.get_or_init(|| {
+/// Shared by the tests that run at the same time; a static would not stop them at the end.
+fn servers() -> Arc<Amazon> {
+    static SERVERS: Mutex<Weak<Amazon>> = Mutex::new(Weak::new());
+    let mut shared = SERVERS.lock().unwrap();
+    shared.upgrade().unwrap_or_else(|| {
         let folder = tempfile::tempdir().unwrap();
         let place = |name: &str| -> PathBuf {
             let path = folder.path().join(name);
@@ -151,11 +153,13 @@ fn servers() -> &'static Amazon {
             command.arg("--directory").arg(&web);
             command
         });
-        Amazon { registry, web, index, layer, rootfs, _folder: folder }
+        let amazon = Arc::new(Amazon { registry, web, index, layer, rootfs, _folder: folder });
+        *shared = Arc::downgrade(&amazon);
+        amazon
     })
 }
 
-/// The project's definitions with `change` applied to images/al2023.yaml, and a new lock.
+/// The project's definitions with `change` applied to images/al2023.yaml, and a lock of them.
 fn locked(change: impl FnOnce(&Path)) -> tempfile::TempDir {
     let folder = definitions();
     change(&folder.path().join("images/al2023.yaml"));
@@ -172,8 +176,7 @@ const IMAGE: &str = "public.ecr.aws/amazonlinux/amazonlinux@sha256:12052e9b5d3fd
 const URL: &str = "https://amazon-linux-docker-sources.s3.amazonaws.com/al2023/2023.12.20260930.0/al2023-container-2023.12.20260930.0-x86_64.tar.xz";
 const SHA256: &str = "sha256:215a257916d6076fc21d4d76e18c745816f149ec0be080a29e578ac54e2ca61e";
 
-fn from_registry(definition: &Path) {
-    let servers = servers();
+fn from_registry(servers: &Amazon, definition: &Path) {
     edit(
         definition,
         IMAGE,
@@ -184,8 +187,7 @@ fn from_registry(definition: &Path) {
     );
 }
 
-fn from_web(definition: &Path) {
-    let servers = servers();
+fn from_web(servers: &Amazon, definition: &Path) {
     edit(
         definition,
         URL,
@@ -196,12 +198,13 @@ fn from_web(definition: &Path) {
 
 #[test]
 fn the_image_in_the_registry_is_the_base_byte_for_byte() {
-    let folder = locked(from_registry);
+    let servers = servers();
+    let folder = locked(|definition| from_registry(&servers, definition));
     let outcome = build(folder.path()).succeeded();
     assert!(!outcome.stderr.contains("base: "), "{}", outcome.stderr);
     let layout = folder.path().join("dist/python3.13");
     let built = Layout::open(&layout).unwrap().image().unwrap();
-    assert_eq!(built.layers()[0].digest().to_string(), servers().layer);
+    assert_eq!(built.layers()[0].digest().to_string(), servers.layer);
     let config: Value = serde_json::from_slice(built.config()).unwrap();
     let name = config["config"]["Labels"]["org.opencontainers.image.base.name"]
         .as_str()
@@ -210,8 +213,7 @@ fn the_image_in_the_registry_is_the_base_byte_for_byte() {
         name,
         format!(
             "{}/amazonlinux/amazonlinux@{}",
-            servers().registry.address,
-            servers().index
+            servers.registry.address, servers.index
         )
     );
     assert_eq!(config["history"][0]["created_by"], "base");
@@ -228,13 +230,14 @@ fn the_image_in_the_registry_is_the_base_byte_for_byte() {
 
 #[test]
 fn the_published_root_file_system_serves_when_the_registry_does_not() {
+    let servers = servers();
     let folder = locked(|definition| {
         edit(
             definition,
             "public.ecr.aws/amazonlinux",
             "127.0.0.1:1/amazonlinux",
         );
-        from_web(definition);
+        from_web(&servers, definition);
     });
     let outcome = build(folder.path()).succeeded();
     assert!(!outcome.stderr.contains("base: "), "{}", outcome.stderr);
@@ -250,8 +253,9 @@ fn the_published_root_file_system_serves_when_the_registry_does_not() {
 
 #[test]
 fn a_base_that_is_something_else_is_refused() {
+    let servers = servers();
     let folder = locked(|definition| {
-        from_registry(definition);
+        from_registry(&servers, definition);
         edit(definition, "VERSION_ID: \"2023\"", "VERSION_ID: \"2\"");
     });
     let said = build(folder.path()).refused();
@@ -260,7 +264,7 @@ fn a_base_that_is_something_else_is_refused() {
         "{said}"
     );
     let folder = locked(|definition| {
-        from_registry(definition);
+        from_registry(&servers, definition);
         edit(definition, "glibc: \"2.34\"", "glibc: \"2.26\"");
     });
     let said = build(folder.path()).refused();
@@ -272,6 +276,7 @@ fn a_base_that_is_something_else_is_refused() {
 
 #[test]
 fn a_root_file_system_with_other_bytes_is_not_taken() {
+    let servers = servers();
     let folder = locked(|definition| {
         edit(
             definition,
@@ -281,13 +286,13 @@ fn a_root_file_system_with_other_bytes_is_not_taken() {
         edit(
             definition,
             URL,
-            &format!("http://{}/rootfs.tar.xz", servers().web.address),
+            &format!("http://{}/rootfs.tar.xz", servers.web.address),
         );
         edit(definition, "stand_in: debian12\n", "");
     });
     let said = build(folder.path()).refused();
     assert!(
-        said.contains(&format!("expected {SHA256}, got {}", servers().rootfs)),
+        said.contains(&format!("expected {SHA256}, got {}", servers.rootfs)),
         "{said}"
     );
     let partial = fs_err::metadata(

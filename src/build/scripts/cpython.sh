@@ -158,9 +158,11 @@ if [ "$OPTIMIZE" = pgo-lto ]; then
     # `main` is not one of them: the runtime interface client brings another one.
     echo 'int Py_BytesMain(int, char **); int main(int argc, char **argv) { return Py_BytesMain(argc, argv); }' >/tmp/main.c
     clang -fPIC -O2 -c /tmp/main.c -o /tmp/main.o
-    # With clang's own limits a quarter of the interpreter is inlined into its loop: four times the work, and no faster.
+    # With clang's own limits a quarter of the interpreter is inlined into its loop: four times the work, and no faster. And most
+    # instructions would jump to the next through one of a few shared jumps, whose target no processor can guess.
     sh /imgbuild/files/link.sh $out/link /tmp/main.o $out/host/python$series --fat-lto-objects --thinlto-jobs="$JOBS" --lto-obj-path=/tmp/lto/object \
-        -mllvm -hot-callsite-threshold=1200 -mllvm -import-hot-multiplier=5 -mllvm -enable-split-machine-functions
+        -mllvm -hot-callsite-threshold=1200 -mllvm -import-hot-multiplier=5 -mllvm -enable-split-machine-functions \
+        -mllvm -tail-dup-pred-size=5000 -mllvm -tail-dup-succ-size=5000
     rm $out/link/libpython.a
     # shellcheck disable=SC2046,SC2086 # one word per object
     llvm-ar rcs $out/link/libpython.a /tmp/lto/object* $(grep -LF .llvm.lto $objects)

@@ -25,6 +25,12 @@ sys.exit(main(["install", "--isolated", "--no-index", "--find-links=/imgbuild/fi
                "--ignore-installed", "--no-warn-script-location", "--disable-pip-version-check",
                *place, *names]))
 INSTALL
+# pip's launchers for Windows, which distributions' packages of it leave out, too.
+for record in "/imgbuild/out$PREFIX"/lib/python*/site-packages/pip-*.dist-info/RECORD; do
+    [ -e "$record" ] || continue
+    rm -f "${record%/*/*}"/pip/_vendor/distlib/*.exe
+    sed -i '/^pip\/_vendor\/distlib\/[^,]*\.exe,/d' "$record"
+done
 "/imgbuild/host/python$series" -m compileall -q -j1 --invalidation-mode unchecked-hash -s /imgbuild/out -p / \
     "/imgbuild/out${FOLDER:-$PREFIX/lib}"
 chmod -R u=rwX,go=rX /imgbuild/out/*
