@@ -193,11 +193,11 @@ def builds(cache, work, named):
         yield Build("cold", elsewhere, other_host + one_core + user + year, cold, 0o077, deep, False, nobody)
     tmpfs = []
     if ROOT:
-        (work / "tmpfs").mkdir()
-        tmpfs = ["unshare", "--mount", "sh", "-ec", 'mount -t tmpfs -o size=8g none "$0"; exec "$@"', work / "tmpfs"]
+        (work / "memory").mkdir()
+        tmpfs = ["unshare", "--mount", "sh", "-ec", 'mount -t tmpfs -o size=8g none "$0"; exec "$@"', work / "memory"]
     home = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "TZ": "America/St_Johns", "LANG": "C"}
     if "tmpfs" in named:
-        yield Build("tmpfs", home, tmpfs, ["--cache-dir", work / "tmpfs" / "cache", "--jobs", "7"], 0o000, "t", True)
+        yield Build("tmpfs", home, tmpfs, ["--cache-dir", work / "memory" / "cache", "--jobs", "7"], 0o000, "t", True)
     for what, is_there in [("a year later (apt-get install faketime)", year), ("another user, host name and a tmpfs (start it as root)", ROOT)]:
         if not is_there:
             print(f"left out: {what}", flush=True)
