@@ -123,7 +123,7 @@ assert "\nREPORT " in base64.b64decode(end["LogResult"]).decode(), end
 for event, count, kind, message in (
     ({"pieces": 2, "error": "late"}, 2, "ValueError", '"errorMessage": "late"'),
     ({"raise": "no"}, 0, "Unhandled", '"errorMessage": "no"'),
-    ({"pieces": 9, "pause": 0.5}, 4, "Sandbox.Timedout", "Task timed out after 2.00 seconds"),
+    ({"pieces": 9, "pause": 1.3}, 2, "Sandbox.Timedout", "Task timed out after 2.00 seconds"),
     ({"exit": 3}, 0, "Runtime.ExitError", "exit status 3"),
 ):
     pieces, end = stream(event)
