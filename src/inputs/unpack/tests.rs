@@ -77,7 +77,7 @@ fn list(root: &Path, folder: &Path, names: &mut Vec<String>) {
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
@@ -334,5 +334,22 @@ fn damage_is_noticed() {
     assert!(unpacked(&lying, None).is_err());
     for other in [&b""[..], b"BZh9", b"plain text", b"PK\x03\x04"] {
         assert!(unpacked(other, None).is_err());
+    }
+}
+
+#[test]
+fn a_bomb_of_every_kind_stops() {
+    let much = vec![b'x'; (256 << 20) + 1];
+    let tar = archive(&[entry(b'0', "t/a", "", &much)]);
+    let text = String::from_utf8(much).unwrap();
+    let zipped = zip(&[("t/a", 0o644, &text)]);
+    drop(text);
+    for bomb in [gzip(&tar), xz(&tar), zipped] {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, dest) = (dir.path().join("archive"), dir.path().join("dest"));
+        fs::write(&file, bomb).unwrap();
+        fs::create_dir(&dest).unwrap();
+        let error = unpack(&file, None, &dest).unwrap_err();
+        assert_eq!(error.hint(), Some(oci::Bomb::HINT), "{error:?}");
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn tree(archive: &Path, content: &Path) -> Result<Tree, Stop> {
     let mut zip = ZipArchive::new(BufReader::with_capacity(1 << 16, file))?;
     let mut out = BufWriter::with_capacity(1 << 20, fs::File::create(content)?);
     let content: Arc<Path> = content.into();
-    let (mut tree, mut offset) = (Tree::new(), 0);
+    let (mut tree, mut offset) = (Tree::new(), 0u64);
     if zip.len() as u64 > limits.entries {
         return Err(Stop::Refused(
             String::new(),
@@ -58,7 +58,7 @@ pub(super) fn tree(archive: &Path, content: &Path) -> Result<Tree, Stop> {
             }
             0 | 0o100_000 => {
                 let len = entry.size();
-                if offset + len.min(limit) > limit {
+                if offset.saturating_add(len) > limit {
                     return Err(Stop::Io(io::Error::other(Bomb(limit))));
                 }
                 // One byte more than announced, to notice it.
