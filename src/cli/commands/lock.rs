@@ -32,11 +32,11 @@ pub fn run(settings: &Settings, flags: &flags::Lock) -> Result<()> {
             continue;
         }
         on_disk(name, &text)?;
-        let earlier = earlier(settings, &text)?;
+        let (earlier, today) = (earlier(settings, &text)?, created(settings));
         let mut lock = Resolver {
             library: &settings.library,
             store: &store,
-            created: created(settings),
+            created: earlier.as_ref().map_or(today, |lock| lock.created),
             asked: earlier
                 .as_ref()
                 .map_or_else(Asked::default, |lock| Asked::again(lock, &recipe)),
@@ -44,11 +44,8 @@ pub fn run(settings: &Settings, flags: &flags::Lock) -> Result<()> {
         }
         .resolve(&recipe, &text.path)?;
         // What stays as it is keeps its day, and the image its digest.
-        if let (None, Some(old)) = (settings.epoch, earlier) {
-            let today = std::mem::replace(&mut lock.created, old.created);
-            if lock != old {
-                lock.created = today;
-            }
+        if settings.epoch.is_some() || earlier.as_ref() != Some(&lock) {
+            lock.created = today;
         }
         recipe::write(&path, lock.to_text().as_bytes())
             .with_context(|| format!("cannot write {}", path.display()))?;
