@@ -117,6 +117,9 @@ fn what_a_living_process_uses_stays() {
     let dir = tempfile::tempdir().unwrap();
     let digests =
         [&b"used"[..], b"idle"].map(|bytes| open(dir.path()).insert_bytes(bytes).unwrap().0);
+    // Nobody notes the use of this.
+    let unnoted = dir.path().join("blobs/sha256/strange");
+    fs::write(&unnoted, "bytes").unwrap();
     age(dir.path(), 40);
     let everything = Policy {
         max_bytes: Some(0),
@@ -131,12 +134,12 @@ fn what_a_living_process_uses_stays() {
         .unwrap();
     let pruned = open(dir.path()).prune(&everything).unwrap();
     assert_eq!(removed(&pruned), [blob(&digests[1])]);
-    assert_eq!(pruned.in_use.len(), 2);
-    assert!(path.exists() && folder.exists());
+    assert_eq!(pruned.in_use.len(), 3);
+    assert!(path.exists() && folder.exists() && unnoted.exists());
     drop(living);
     let pruned = open(dir.path()).prune(&everything).unwrap();
     assert_eq!((pruned.in_use.len(), pruned.left), (0, 0));
-    assert!(!path.exists() && !folder.exists());
+    assert!(!path.exists() && !folder.exists() && !unnoted.exists());
 }
 
 #[test]
