@@ -290,6 +290,8 @@ fn container(folder: &Path, command: &[&str]) -> Command {
         "/proc",
         "--dev",
         "/dev",
+        "--tmpfs",
+        "/tmp",
     ]);
     for place in ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc"] {
         container.args(["--ro-bind-try", place, place]);
@@ -307,8 +309,6 @@ fn container(folder: &Path, command: &[&str]) -> Command {
         .arg(binary)
         .arg("/imgbuild-program");
     container.args([
-        "--tmpfs",
-        "/tmp",
         "--chdir",
         env!("CARGO_MANIFEST_DIR"),
         "--",
