@@ -25,7 +25,8 @@ const MAX_READ: u64 = 16 << 20;
 /// Entries by path, and what the layer removes from the layers below it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree {
-    entries: BTreeMap<ImagePath, Entry>,
+    /// Boxed, as half of a map's places may be empty.
+    entries: BTreeMap<ImagePath, Box<Entry>>,
     /// Directories that were made only because something is inside them.
     implied: BTreeSet<ImagePath>,
     whiteouts: BTreeSet<Whiteout>,
@@ -137,7 +138,7 @@ impl Tree {
 
     /// Puts `entry` at a path whose parents exist.
     fn place(&mut self, path: ImagePath, entry: Entry) {
-        let keeps_inside = entry.is_dir() && self.entries.get(&path).is_none_or(Entry::is_dir);
+        let keeps_inside = entry.is_dir() && self.get(&path).is_none_or(Entry::is_dir);
         if !keeps_inside && self.remove(&path).is_some_and(|there| there.is_dir()) {
             // What was removed inside the directory is gone with all of it.
             self.whiteouts.retain(|whiteout| match whiteout {
@@ -147,7 +148,7 @@ impl Tree {
             });
         }
         self.implied.remove(&path);
-        self.entries.insert(path, entry);
+        self.entries.insert(path, Box::new(entry));
     }
 
     fn imply_parents(&mut self, path: &ImagePath) -> Result<(), TreeError> {
@@ -163,7 +164,8 @@ impl Tree {
             }),
             None => {
                 self.imply_parents(&parent)?;
-                self.entries.insert(parent.clone(), Entry::dir(0o755));
+                self.entries
+                    .insert(parent.clone(), Box::new(Entry::dir(0o755)));
                 self.implied.insert(parent);
                 Ok(())
             }
@@ -172,14 +174,14 @@ impl Tree {
 
     /// What is at a path, without following links.
     pub fn get(&self, path: &ImagePath) -> Option<&Entry> {
-        self.entries.get(path)
+        self.entries.get(path).map(|entry| &**entry)
     }
 
     /// The same, to change permissions, owner or attributes. Changing the kind of a directory that is not empty
     /// breaks the tree: use [`insert`](Self::insert).
     pub fn get_mut(&mut self, path: &ImagePath) -> Option<&mut Entry> {
         self.implied.remove(path);
-        self.entries.get_mut(path)
+        self.entries.get_mut(path).map(|entry| &mut **entry)
     }
 
     /// Whether a directory is there only because something is inside it.
@@ -190,7 +192,7 @@ impl Tree {
 
     /// Takes out what is at a path and everything inside it.
     pub fn remove(&mut self, path: &ImagePath) -> Option<Entry> {
-        let entry = self.entries.remove(path)?;
+        let entry = *self.entries.remove(path)?;
         if entry.is_dir() {
             let inside: Vec<ImagePath> = self.subtree(path).map(|(p, _)| p.clone()).collect();
             for path in inside {
@@ -204,7 +206,7 @@ impl Tree {
 
     /// All entries, parents first.
     pub fn iter(&self) -> impl Iterator<Item = (&ImagePath, &Entry)> {
-        self.entries.iter()
+        self.entries.iter().map(|(path, entry)| (path, &**entry))
     }
 
     /// What is at a path and everything inside it, parents first.
@@ -215,6 +217,7 @@ impl Tree {
         self.entries
             .range(path..)
             .take_while(move |(below, _)| below.starts_with(path))
+            .map(|(path, entry)| (path, &**entry))
     }
 
     /// Number of entries.
@@ -229,7 +232,7 @@ impl Tree {
 
     /// Bytes of all files.
     pub fn size(&self) -> u64 {
-        self.entries.values().map(Entry::size).sum()
+        self.entries.values().map(|entry| entry.size()).sum()
     }
 
     /// Puts another tree's entries on top of this one, both being parts of one layer; at `below`, or at the root.
@@ -252,7 +255,7 @@ impl Tree {
                     });
                 }
                 _ => {
-                    let mut entry = entry;
+                    let mut entry = *entry;
                     if let Kind::Hardlink(target) = &mut entry.kind {
                         *target = at(target)?;
                     }
@@ -394,7 +397,7 @@ impl Tree {
             .collect();
         for path in links {
             let (_, entry) = self.follow_hardlinks(&path)?;
-            let entry = entry.clone();
+            let entry = Box::new(entry.clone());
             if entry.is_dir() {
                 return Err(TreeError::BrokenHardlink {
                     target: path.clone(),

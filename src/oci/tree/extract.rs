@@ -201,7 +201,7 @@ mod tests {
         // Behind the tree's back: only a bug in this crate could do it.
         tree.entries.insert(
             "d".parse().unwrap(),
-            Entry::symlink(outside.to_str().unwrap()),
+            Box::new(Entry::symlink(outside.to_str().unwrap())),
         );
         let error = tree.extract(&dir.path().join("root")).unwrap_err();
         assert!(matches!(error, TreeError::ParentNotDir { .. }), "{error}");

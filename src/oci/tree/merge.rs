@@ -46,7 +46,7 @@ impl Tree {
                 let inside = entries.peek().map_or(&path, |(next, _)| next);
                 self.imply_dir(at, inside)?;
             } else {
-                self.insert(at, entry)?;
+                self.insert(at, *entry)?;
             }
         }
         for (path, target, end) in hardlinks {
@@ -99,7 +99,7 @@ impl Tree {
                 && let Ok(at) = self.followed(path)
                 && self.get(&at).is_some_and(|there| !there.is_dir())
             {
-                self.insert(at, entry.clone())?;
+                self.insert(at, Entry::clone(entry))?;
             }
         }
         Ok(())
