@@ -137,7 +137,11 @@ impl Tree {
     }
 
     /// Puts `entry` at a path whose parents exist.
-    fn place(&mut self, path: ImagePath, entry: Entry) {
+    fn place(&mut self, path: ImagePath, mut entry: Entry) {
+        // Linux knows no other mode of a link; archives may say anything.
+        if let Kind::Symlink(_) = entry.kind {
+            entry.mode = 0o777;
+        }
         let keeps_inside = entry.is_dir() && self.get(&path).is_none_or(Entry::is_dir);
         if !keeps_inside && self.remove(&path).is_some_and(|there| there.is_dir()) {
             // What was removed inside the directory is gone with all of it.
