@@ -192,6 +192,7 @@ fn cpython(
     let mut files = setup(python);
     if let Some(profile) = &inputs.profile {
         files.insert("profile".to_owned(), File::Bytes(&profile.profdata));
+        files.insert("start".to_owned(), File::Text(&profile.header.start));
     }
     let step = Step {
         title: toolchain.title(&format!("cpython {version}{}", python.variant())),

@@ -35,7 +35,15 @@ impl Workload {
     }
 }
 
-/// A profile of an interpreter, as clang reads it. Counting is not deterministic: the next training differs a little.
+/// What a training saw.
+pub struct Training {
+    /// The profile, as clang reads it.
+    pub profdata: Vec<u8>,
+    /// The functions that run while an interpreter starts, one per line.
+    pub start: String,
+}
+
+/// Counts what an interpreter does. That is not deterministic: the next training differs a little.
 pub fn train(
     python: &Python,
     inputs: &Inputs,
@@ -43,7 +51,7 @@ pub fn train(
     glibc: &str,
     workload: Workload,
     workshop: &Workshop,
-) -> Result<Vec<u8>, BuildError> {
+) -> Result<Training, BuildError> {
     let toolchain = Toolchain::unpack(&inputs.toolchain, arch, arch, glibc, workshop)?;
     let llvm = Packages::unpack("llvm", &inputs.llvm, workshop)?;
     let mut environment = cpython_environment(python, inputs, &toolchain);
@@ -66,6 +74,13 @@ pub fn train(
         ..Step::default()
     };
     let output = step.output(workshop)?;
-    let path: ImagePath = workload.file().parse().expect("a plain name");
-    Ok(workshop.tree(&output)?.read(&path)?)
+    let tree = workshop.tree(&output)?;
+    let read = |name: &str| -> Result<Vec<u8>, BuildError> {
+        let path: ImagePath = name.parse().expect("a plain name");
+        Ok(tree.read(&path)?)
+    };
+    Ok(Training {
+        profdata: read(workload.file())?,
+        start: String::from_utf8_lossy(&read("start")?).into_owned(),
+    })
 }

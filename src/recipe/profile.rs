@@ -21,6 +21,8 @@ pub struct ProfileHeader {
     pub zig: Version,
     /// Of the compressed profile.
     pub sha256: Digest,
+    /// The functions that run while an interpreter starts, one per line.
+    pub start: String,
 }
 
 /// A profile that a build can use.
@@ -70,9 +72,12 @@ impl ProfileHeader {
             python,
             zig,
             sha256,
+            start,
         } = self;
+        let start: String = start.lines().map(|name| format!("  {name}\n")).collect();
         format!(
-            "# Written by `imgbuild train`.\npython: \"{python}\"\nzig: \"{zig}\"\nsha256: {sha256}\n"
+            "# Written by `imgbuild train`.\npython: \"{python}\"\nzig: \"{zig}\"\nsha256: {sha256}\n\
+             # What runs at a start lies together in the interpreter.\nstart: |\n{start}"
         )
     }
 }
@@ -175,6 +180,8 @@ mod tests {
             .profile(Path::new("recipes/python3.13.yaml"), "3.13.5", "0.17.1")
             .unwrap();
         assert_eq!(profile.stale, None);
+        let text = fs_err::read_to_string("recipes/profiles/cpython-3.13.yaml").unwrap();
+        assert_eq!(profile.header.to_text(), text);
         // The magic number of LLVM's indexed profiles.
         assert_eq!(profile.profdata[..8], *b"\xfflprofi\x81");
     }
@@ -198,7 +205,7 @@ mod tests {
             zig,
             "the profile ./profiles/cpython-3.13.yaml was made with zig 0.16.0, and this is zig 0.17.1"
         );
-        let zeros = format!("sha256: sha256:{}\n", "0".repeat(64));
+        let zeros = format!("sha256: sha256:{}\nstart: main\n", "0".repeat(64));
         let other = found(|text| text.split("sha256: ").next().unwrap().to_owned() + &zeros);
         let other = other.unwrap_err();
         assert!(

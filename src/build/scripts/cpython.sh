@@ -5,7 +5,7 @@
 # In: a release tarball; /imgbuild/deps: the C libraries; JIT=disabled|available|enabled, FREE_THREADING=disabled|enabled;
 #     BUILD, the machine that this runs on, as in TARGET; for a JIT: /imgbuild/llvm; for a JIT or another machine: the same version,
 #     made for this machine and without a JIT, at $PREFIX and its out/host at /imgbuild/host;
-#     OPTIMIZE=none|pgo|pgo-lto, for the latter two /imgbuild/files/profile, if there is one;
+#     OPTIMIZE=none|pgo|pgo-lto, for the latter two /imgbuild/files/profile and /imgbuild/files/start, if there are;
 #     OPTIMIZE=train: /imgbuild/files/training and /imgbuild/llvm, and all that comes out is profiles: training/train.sh;
 #     of the series: CONFIGURE, more arguments; /imgbuild/files/setup, if configure cannot.
 set -eu
@@ -162,10 +162,16 @@ if [ "$OPTIMIZE" = pgo-lto ]; then
     # instructions would jump to the next through one of a few shared jumps, whose target no processor can guess.
     sh /imgbuild/files/link.sh $out/link /tmp/main.o $out/host/python$series --fat-lto-objects --thinlto-jobs="$JOBS" --lto-obj-path=/tmp/lto/object \
         -mllvm -hot-callsite-threshold=1200 -mllvm -import-hot-multiplier=5 -mllvm -enable-split-machine-functions \
-        -mllvm -tail-dup-pred-size=5000 -mllvm -tail-dup-succ-size=5000
+        -mllvm -tail-dup-pred-size=5000 -mllvm -tail-dup-succ-size=5000 -Map=/tmp/map
     rm $out/link/libpython.a
     # shellcheck disable=SC2046,SC2086 # one word per object
     llvm-ar rcs $out/link/libpython.a /tmp/lto/object* $(grep -LF .llvm.lto $objects)
+fi
+if [ -e /imgbuild/files/start ]; then
+    cp /imgbuild/files/start $out/link/start
+    # What was static and is used by another object has a name of its own.
+    [ "$OPTIMIZE" != pgo-lto ] || awk 'NR == FNR { start[$1]; next } { name = $NF; sub(/\.llvm\.[0-9]+$/, "", name) } name in start { print $NF }' \
+        /imgbuild/files/start /tmp/map | sort -u >$out/link/start
 fi
 
 # --- the tree --------------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 #!/bin/sh
 # The final link → out/python3.X: CPython with the runtime interface client inside, the only executable of the image.
 # In: /imgbuild/link (cpython.sh's out/link), /imgbuild/ric/libric.a, which brings `main`; VERSION of CPython.
+# A file `start` in the folder names the functions that run at a start: they lie together, in a third of the pages.
 #   link.sh FOLDER MAIN PROGRAM [LINKER-ARGUMENT…]   the same of another folder, with another `main`: cpython.sh's own
 set -eu
 
@@ -12,6 +13,7 @@ cd "$1"
 main=$2
 program=$3
 shift 3
+[ ! -e start ] || set -- --symbol-ordering-file=start --no-warn-symbol-ordering "$@"
 # zig cc knows the start files and the C library of the target but drops a version script for executables; zig ld.lld takes
 # everything. So the linker's line of an empty program, with our objects in the place of its own. libunwind is for Rust's std.
 # At a fixed address, as distributions link their interpreters: otherwise each start writes 58,000 addresses into 400 pages. What

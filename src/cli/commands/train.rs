@@ -59,15 +59,16 @@ pub fn run(settings: &Settings, flags: &flags::Train) -> Result<()> {
         flags::Workload::Cpython => Workload::Cpython,
     };
     let (python, glibc) = (&recipe.python, &lock.base.glibc);
-    let profdata = train(python, &inputs, host, glibc, workload, &workshop)?;
+    let training = train(python, &inputs, host, glibc, workload, &workshop)?;
 
     let mut compressed = Vec::new();
-    std::io::copy(&mut XzEncoder::new(&*profdata, 9), &mut compressed)?;
+    std::io::copy(&mut XzEncoder::new(&*training.profdata, 9), &mut compressed)?;
     let version = &inputs.cpython.artifact.version;
     let header = ProfileHeader {
         python: Version(version.clone()),
         zig: Version(inputs.toolchain.artifact.version.clone()),
         sha256: Digest::of(&compressed),
+        start: training.start,
     };
     let folder = text.path.parent().unwrap_or(Path::new("")).join(PROFILES);
     fs_err::create_dir_all(&folder)?;

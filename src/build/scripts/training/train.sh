@@ -1,5 +1,6 @@
 # The profiles: an interpreter that counts, what it counts, and the sum → out/NAME.profdata, NAME of functions (the programs
-# beside this file: what a Lambda function does), cpython (CPython's own choice of its tests) and both.
+# beside this file: what a Lambda function does), cpython (CPython's own choice of its tests) and both. And → out/start: the
+# functions that run while an interpreter and the SDK start.
 # A part of cpython.sh, after configure. In: `build`, $out, $harden; /imgbuild/llvm; /imgbuild/files/wheels: the SDK.
 
 llvm=$(cd /imgbuild/llvm && echo usr/lib/llvm-*)
@@ -46,7 +47,15 @@ export LLVM_PROFILE_FILE=$counts/cpython-%2m.profraw
 # A test that the sandbox does not let pass has still shown what the interpreter does.
 PYTHONPATH= $program -m test --pgo --timeout 600 -j "$JOBS" || echo "train.sh: not every test passed"
 
+cd /tmp/training
+export LLVM_PROFILE_FILE=$counts/start-%m.profraw
+for statement in pass 'import boto3; boto3.client("s3", region_name="eu-west-1")'; do $program -c "$statement"; done
+
 unset LLVM_PROFILE_FILE
 profdata merge -o $out/functions.profdata $counts/functions-*.profraw
 profdata merge -o $out/cpython.profdata $counts/cpython-*.profraw
 profdata merge -o $out/both.profdata --weighted-input=4,$out/functions.profdata --weighted-input=1,$out/cpython.profdata
+profdata merge -o /tmp/start.profdata $counts/start-*.profraw
+profdata show --all-functions --counts /tmp/start.profdata |
+    awk '/^  [^ ]/ { sub(/.*;/, ""); sub(/:$/, ""); name = $1 } /Block counts: .*[1-9]/ { print name }' | sort -u >$out/start
+[ -s $out/start ]
