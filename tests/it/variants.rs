@@ -5,19 +5,23 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::support::{compiling, imgbuild, inside, labels_of, program, root_of, run};
+use crate::support::{compiling, edit, imgbuild, inside, labels_of, program, root_of, run};
 
 /// Builds a variant and has `variants.handler` of tests/it/functions say what it is.
 fn build_and_ask(arguments: &[&str]) -> (PathBuf, Value) {
-    let (layout, said, _) = build_ask_and_listen(arguments);
+    let (layout, said, _) = build_ask_and_listen(arguments, Path::new("."));
     (layout, said)
 }
 
 /// The same, with what the build wrote to stderr.
-fn build_ask_and_listen(arguments: &[&str]) -> (PathBuf, Value, String) {
+fn build_ask_and_listen(arguments: &[&str], folder: &Path) -> (PathBuf, Value, String) {
     let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join("variants");
     let alone = compiling();
-    let built = run(imgbuild(["build", "--output"]).arg(&output).args(arguments)).succeeded();
+    let built = run(imgbuild(["build", "--output"])
+        .current_dir(folder)
+        .arg(&output)
+        .args(arguments))
+    .succeeded();
     drop(alone);
     let layout = PathBuf::from(built.stdout.split('@').next().unwrap());
     let functions = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/functions");
@@ -85,12 +89,22 @@ fn with_a_jit_that_is_switched_on_by_the_environment() {
 
 #[test]
 fn an_earlier_series_for_amazon_linux_2() {
-    let (layout, said, stderr) =
-        build_ask_and_listen(&["python3.11", "--set", "python.optimize=pgo"]);
+    // A profile of another compiler is a warning and a label, and the image is made all the same.
+    let folder = tempfile::tempdir().unwrap();
+    let profiles = folder.path().join("recipes/profiles");
+    fs_err::create_dir_all(&profiles).unwrap();
+    for name in ["cpython-3.11.yaml", "cpython-3.11.profdata.xz"] {
+        let trained = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/profiles");
+        fs_err::copy(trained.join(name), profiles.join(name)).unwrap();
+    }
+    edit(&profiles.join("cpython-3.11.yaml"), "zig: \"", "zig: \"99.");
+    let (layout, said, stderr) = build_ask_and_listen(
+        &["python3.11", "--set", "python.optimize=pgo"],
+        folder.path(),
+    );
     assert_eq!(name(&layout), "python3.11");
-    // Nobody has trained this series: that is a warning and a label, and the image is made all the same.
     assert!(
-        stderr.contains("warning: there is no profile of Python 3.11: "),
+        stderr.contains("cpython-3.11.yaml was made with zig 99."),
         "{stderr}"
     );
     assert_eq!(labels_of(&layout)["io.imgbuild.profile"], "none");
