@@ -61,7 +61,9 @@ bench-ric: setup-bench ## Compare the runtime with the official one: start, late
 	$(if $(wildcard dist/python3.13),$(call unpack,dist,python3.13))
 	$(if $(wildcard dist/python3.13),RIC_TEST_EXECUTABLE=$(call interpreter,python3.13)) cargo bench -p ric --bench side_by_side
 
-bench-python: setup-bench ## Compare the interpreter in dist/ with Debian's and with a plain build by gcc
+bench-python: setup-bench image ## Compare our interpreters with Debian's and with a plain build by gcc
+	$(IMGBUILD) python3.13 --set python.jit=available
+	$(IMGBUILD) python3.13 --set python.free_threading=enabled
 	python3 tests/bench_python.py dist
 
 bench-push: image setup-test ## Time pushes into docker-registry, ours against skopeo's

@@ -2,11 +2,12 @@
 
     tests/bench_python.py DIST [ROUNDS] [NAME=PROGRAM…]
 
-DIST holds built images: python3.13, and beside it those with a JIT and without the lock, if they are there. Debian's is the
-python3.13 of trixie; the plain one is what `./configure && make` makes of the source that the image is made of. NAME=PROGRAM adds
-an interpreter, such as one that was compiled with another profile: the file bin/python3.13 with its lib beside bin. All of them run
-in one root file system, trixie's, where the benchmarks of pyperformance and three kinds of start take turns. Prints the best time of
-each, what the others need for the same, and geometric means. BENCH_FOLDER keeps what is prepared [target/bench-python].
+DIST holds built images: python3.13, and beside it those with a JIT, which is switched on, and without the lock, if they are there.
+Debian's is the python3.13 of trixie; the plain one is what `./configure && make` makes of the source that the image is made of.
+NAME=PROGRAM adds an interpreter, such as one that was compiled with another profile: the file bin/python3.13 with its lib beside bin.
+All of them run in one root file system, trixie's, where the benchmarks of pyperformance and three kinds of start take turns. Prints
+the best time of each, what the others need for the same, and geometric means. BENCH_FOLDER keeps what is prepared
+[target/bench-python].
 """
 
 import json
@@ -139,9 +140,8 @@ def main():
     binds = {"/bench/benchmarks": suites, "/bench/harness": HERE / "bench_python"}
     programs = {}
     for name, image in IMAGES.items():
-        variants = [dist / image, HERE.parent / "target/tmp/variants" / image]
-        layout = next((path for path in variants if path.exists()), None)
-        if layout is None:
+        layout = dist / image
+        if not layout.exists():
             continue
         place = f"/bench/{image}"
         image_root = unpacked(layout)
