@@ -52,7 +52,7 @@ if [ "$JIT" != disabled ]; then
     headers=/imgbuild/zig/lib/libc/include
     machine=$(echo "${TARGET%%-*}" | sed s/x86_64/x86/)
     llvm=$(cd /imgbuild/llvm && echo usr/lib/llvm-*)
-    for tool in clang llvm-readobj llvm-objdump; do
+    for tool in clang llvm-readobj llvm-objdump llvm-dwarfdump; do
         arguments=
         [ $tool != clang ] || arguments="-resource-dir $(echo /imgbuild/llvm/$llvm/lib/clang/*) -nostdlibinc -D__GLIBC_MINOR__=${GLIBC#2.} \
             -isystem $headers/$machine-linux-gnu -isystem $headers/generic-glibc -isystem $headers/$machine-linux-any \
@@ -77,6 +77,9 @@ if [ "$BUILD" != "$TARGET" ]; then
 fi
 # Every module is part of the interpreter: an import costs no search for a file and no dlopen.
 export MODULE_BUILDTYPE=static
+# From 3.14 on the hash modules bring their objects along, and hmac all of them once more, which is right for shared modules only:
+# libraries of the same objects give each of them once. What MODLIBS says of them goes into the final link, too.
+sed -i '/^LIBHACL_[A-Z0-9]*_LIB_SHARED=/{:line;/\\$/{N;bline};s/^\(LIBHACL_[A-Z0-9]*_LIB_\)SHARED=.*/\1SHARED=$(\1STATIC)/}' Makefile.pre.in
 if [ -e /imgbuild/files/setup ]; then
     sed "s/^@$series@//; /^[@#]/d" /imgbuild/files/setup >Modules/Setup.local
     # Only later ones have a switch that says where an internal header may be used.
@@ -176,9 +179,14 @@ fi
 
 # --- the tree --------------------------------------------------------------------------------------------------------------------
 
-# Installing compiles each file three times, with times of today in it; the bytecode comes below.
-build libinstall inclinstall libainstall PYTHON_FOR_BUILD=: DESTDIR=$out/tree
+# Installing compiles each file three times, with times of today in it; the bytecode comes below. Everything is built: what a
+# look at the clock would build once more, could not ask the interpreter.
+build --old-file=all libinstall inclinstall libainstall PYTHON_FOR_BUILD=: DESTDIR=$out/tree
 cp libpython$abi.so.1.0 libpython3.so $out/tree$PREFIX/lib/
+# From 3.15 on only an installation of everything has this.
+for details in "$(cat pybuilddir.txt)"/build-details*.json; do
+    [ ! -e "$details" ] || cp "$details" $out/tree$PREFIX/lib/python$abi/
+done
 
 cd $out/tree$PREFIX
 library=lib/python$abi
@@ -204,7 +212,8 @@ mkdir -p share/licenses
 cp -r $deps/licenses/. share/licenses/
 
 # Whoever builds an extension in a child image has gcc, not our compiler, and none of our folders.
-described="$library/_sysconfig*_*linux* $library/config-*/Makefile $library/config-*/python-config.py lib/pkgconfig/*.pc bin/python$abi-config"
+described="$library/_sysconfig*_*linux* $library/config-*/Makefile $library/config-*/python-config.py lib/pkgconfig/*.pc bin/python$abi-config \
+    $(find $library -maxdepth 1 -name 'build-details*.json')"
 # One line for each variable, however long, so that the ones about profiles and about this machine can go.
 python - $library/_sysconfigdata_*.py <<'LINES'
 import sys
