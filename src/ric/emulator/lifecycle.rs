@@ -70,24 +70,22 @@ impl Sandbox {
                     state = self.state();
                 }
                 Life::Starting | Life::Ending => state = self.wait(state),
-                Life::Off => {
-                    drop(state);
-                    return self.initialise().map(Some);
-                }
+                Life::Off => return self.initialise(state).map(Some),
             }
         }
     }
 
-    fn initialise(self: &Arc<Self>) -> Result<Duration, Outcome> {
+    /// Starts an environment that is off. The caller's lock is kept until it says that it is starting: another caller who found
+    /// it off would start it, too.
+    fn initialise<'a>(
+        self: &'a Arc<Self>,
+        mut state: MutexGuard<'a, State>,
+    ) -> Result<Duration, Outcome> {
         let begun = Instant::now();
         let deadline = begun + self.configuration.timeout;
         let kind = quote(&self.configuration.initialization_type);
         let shared = format!("\"initializationType\":{kind},\"phase\":\"init\"");
         let external: Vec<(String, Program)> = self.external_extensions();
-        let mut state = self.state();
-        if state.life != Life::Off || state.is_stopping {
-            return Err(stopped());
-        }
         let names: Vec<String> = external.iter().map(|(name, _)| name.clone()).collect();
         let is_concurrent = self.configuration.max_concurrency.is_some();
         state.life = Life::Starting;
