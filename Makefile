@@ -29,8 +29,10 @@ check: setup ## Formatting and lints
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --release -- -D warnings
 
-test-cpython: setup-test image ## Run all of CPython's own tests in the image of python3.13: 20 minutes
-	$(CARGO_TEST) --test it -- --ignored --nocapture all_of_the_interpreters_own_tests_pass
+# Which one, already built: of another version, with a JIT, without the lock
+IMAGE =
+test-cpython: setup-test image ## Run all of CPython's own tests, 8 minutes: make test-cpython IMAGE=dist/python3.13-jit
+	$(if $(IMAGE),IMGBUILD_TEST_IMAGE=$(abspath $(IMAGE))) $(CARGO_TEST) --test it -- --ignored --nocapture all_of_the_interpreters_own_tests_pass
 
 repro: build ## Build the image as other users, by other clocks, in other folders, from empty caches: the same bytes?
 	@.ci/setup build repro

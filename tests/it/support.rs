@@ -194,10 +194,10 @@ pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Puts gcc and what it needs into a root file system, as a child image's `apt-get install gcc` does.
+/// Puts gcc's compilers and what they need into a root file system, as a child image's `apt-get install g++` does.
 pub fn add_gcc(root: &Path) {
     let store = Store::open(cache(), Progress::new(ProgressMode::Quiet)).unwrap();
-    let names = ["gcc".to_owned(), "libc6-dev".to_owned()];
+    let names = ["g++".to_owned(), "libc6-dev".to_owned()];
     let packages = DebianPackages::new(&store)
         .resolve("bookworm", Arch::host().unwrap(), &names)
         .unwrap();
