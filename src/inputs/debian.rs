@@ -1,8 +1,8 @@
 //! Debian sources and packages, through apt: without root, without touching the system, from any suite.
 //!
-//! The machine's own apt configuration says where its mirrors are; the suite's lists go to `apt/<name>/` in the store
-//! and are refreshed only when a file cannot be had with those that are there, once per run. Only the tarballs of a
-//! source are asked for: mirrors drop the rest early.
+//! The machine's own apt configuration says where its mirrors are. Files come out of their pools, where they stay for months
+//! after their suite has newer ones. What a suite has is asked for locks and updates only, once per run: its lists go to
+//! `apt/<name>/` in the store.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,8 @@ use fs_err as fs;
 
 use super::lock::Lock;
 use super::origins::Reason;
-use super::{Store, StoreError};
-use crate::process::{Captured, Process};
+use super::{Origin, Store, StoreError, mirror};
+use crate::process::Process;
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
@@ -29,6 +29,14 @@ pub(super) struct Apt<'s> {
 pub(super) struct Mirror {
     suite: String,
     address: String,
+}
+
+/// A file in the pool of an archive.
+pub(super) struct PoolFile<'a> {
+    suite: &'a str,
+    /// The source package that it belongs to.
+    source: &'a str,
+    name: String,
 }
 
 /// What to have lists of.
@@ -47,78 +55,28 @@ impl<'s> Apt<'s> {
         }
     }
 
-    /// Leaves the source package's tarballs in `dir`; returns the one called `file`.
-    pub(super) fn source(
-        &self,
-        package: &str,
-        version: &str,
-        suite: &str,
-        file: &str,
-        dir: &Path,
-    ) -> Result<PathBuf, Reason> {
-        let wanted = format!("{package}={version}");
-        let arguments = [
-            "source",
-            "--download-only",
-            "--only-source",
-            "--tar-only",
-            &wanted,
-        ];
-        self.download(&Lists { suite, arch: None }, &arguments, dir)?;
-        let path = dir.join(file);
-        if path.is_file() {
-            Ok(path)
-        } else {
-            Err(Reason::NoFile("apt-get", file.to_owned()))
+    /// Leaves a file of the pool in `dir`: its archive's mirror is asked first, then the others, as a point release moves what
+    /// mended security faults to the main one.
+    pub(super) fn file(&self, file: &PoolFile, dir: &Path) -> Result<PathBuf, Reason> {
+        let mut answers = Vec::new();
+        for address in self.addresses(file)? {
+            match apt_helper(dir).arg(address).arg(&file.name).run() {
+                Ok(_) => return Ok(dir.join(&file.name)),
+                Err(error) => answers.push(error),
+            }
         }
+        Err(answers.swap_remove(0).into())
     }
 
-    /// Leaves the binary package in `dir`.
-    pub(super) fn package(
-        &self,
-        package: &str,
-        version: &str,
-        suite: &str,
-        arch: &str,
-        dir: &Path,
-    ) -> Result<PathBuf, Reason> {
-        let listed = listed_arch(arch);
-        let wanted = format!("{package}:{listed}={version}");
-        let lists = Lists {
-            suite,
-            arch: Some(listed),
-        };
-        self.download(&lists, &["download", &wanted], dir)?;
-        fs::read_dir(dir)
-            .map_err(StoreError::from)?
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
-            .ok_or(Reason::NoFile("apt-get", wanted))
-    }
-
-    /// Leaves many binary packages in `dir`, given as `PACKAGE:ARCH=VERSION`; of those that the mirror lost, none.
-    pub(super) fn packages(
-        &self,
-        suite: &str,
-        arch: &str,
-        words: &[String],
-        dir: &Path,
-    ) -> Result<(), Reason> {
-        let lists = Lists {
-            suite,
-            arch: Some(arch),
-        };
-        let mut arguments = vec!["download"];
-        arguments.extend(words.iter().map(String::as_str));
-        self.download(&lists, &arguments, dir).map(drop)
-    }
-
-    /// Whether no lists could be had.
-    pub(super) fn is_down(&self, suite: &str, arch: &str) -> bool {
-        !self.is_updated(&Lists {
-            suite,
-            arch: Some(arch),
-        })
+    /// Leaves those of the files in `dir` that their archives' mirrors have.
+    pub(super) fn files(&self, files: &[PoolFile], dir: &Path) -> Result<(), Reason> {
+        let mut helper = apt_helper(dir);
+        for file in files {
+            let address = self.addresses(file)?.swap_remove(0);
+            helper = helper.arg(address).arg(&file.name);
+        }
+        helper.run()?;
+        Ok(())
     }
 
     /// What installing the packages on an empty system would download: lines of `'ADDRESS' FILE SIZE SHA256:…`.
@@ -132,7 +90,6 @@ impl<'s> Apt<'s> {
             suite,
             arch: Some(arch),
         };
-        self.update(&lists)?;
         let mut arguments = vec![
             "install",
             "--print-uris",
@@ -140,33 +97,24 @@ impl<'s> Apt<'s> {
             "--no-install-recommends",
         ];
         arguments.extend(names.iter().map(String::as_str));
-        let dir = self.store.temporary()?;
-        let printed = self.download(&lists, &arguments, dir.path())?;
-        Ok(String::from_utf8_lossy(&printed.stdout).into_owned())
+        self.ask(&lists, &arguments)
     }
 
     /// The files of the newest source package of a suite: lines of `'ADDRESS' FILE SIZE SHA256:…`.
     pub(super) fn newest_source(&self, suite: &str, package: &str) -> Result<String, Reason> {
         let lists = Lists { suite, arch: None };
-        self.update(&lists)?;
         let arguments = ["source", "--print-uris", "--only-source", package];
-        let dir = self.store.temporary()?;
-        let printed = self.download(&lists, &arguments, dir.path())?;
-        Ok(String::from_utf8_lossy(&printed.stdout).into_owned())
+        self.ask(&lists, &arguments)
     }
 
-    /// With the lists of an earlier run if they do, with new ones otherwise.
-    fn download(&self, lists: &Lists, arguments: &[&str], dir: &Path) -> Result<Captured, Reason> {
-        if self.has_lists(lists) {
-            let _lock = self.store.lock_shared(&lists.name())?;
-            let result = self.apt(lists).args(arguments).current_dir(dir).run();
-            if result.is_ok() || self.is_updated(lists) {
-                return Ok(result?);
-            }
-        }
+    /// What apt prints, with the lists of this run.
+    fn ask(&self, lists: &Lists, arguments: &[&str]) -> Result<String, Reason> {
         self.update(lists)?;
         let _lock = self.store.lock_shared(&lists.name())?;
-        Ok(self.apt(lists).args(arguments).current_dir(dir).run()?)
+        let dir = self.store.temporary()?;
+        let apt = apt_get(&self.folder(lists).join("apt.conf")).arg("--quiet=2");
+        let printed = apt.args(arguments).current_dir(dir.path()).run()?;
+        Ok(String::from_utf8_lossy(&printed.stdout).into_owned())
     }
 
     fn update(&self, lists: &Lists) -> Result<(), Reason> {
@@ -181,9 +129,9 @@ impl<'s> Apt<'s> {
             "reading the package lists of Debian {}",
             lists.suite
         ));
-        self.apt(lists).arg("update").run()?;
-        let marker = self.folder(lists).join("updated");
-        fs::write(marker, "").map_err(StoreError::from)?;
+        apt_get(&self.folder(lists).join("apt.conf"))
+            .args(["--quiet=2", "update"])
+            .run()?;
         self.updated
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -198,16 +146,8 @@ impl<'s> Apt<'s> {
             .contains(&lists.name())
     }
 
-    fn has_lists(&self, lists: &Lists) -> bool {
-        self.folder(lists).join("updated").is_file()
-    }
-
     fn folder(&self, lists: &Lists) -> PathBuf {
         self.store.root().join("apt").join(lists.name())
-    }
-
-    fn apt(&self, lists: &Lists) -> Process {
-        apt_get(&self.folder(lists).join("apt.conf")).arg("--quiet=2")
     }
 
     fn write_configuration(&self, lists: &Lists, source: &str) -> std::io::Result<()> {
@@ -236,15 +176,7 @@ impl<'s> Apt<'s> {
                 "{KEYRING} is missing (apt-get install debian-archive-keyring)"
             )));
         }
-        let mirrors = self
-            .mirrors
-            .get_or_init(|| self.find_mirrors().map_err(|reason| reason.to_string()));
-        let mirrors = mirrors
-            .as_ref()
-            .map_err(|said| Reason::Unusable(said.clone()))?;
-        let mirror = choose(mirrors, lists.suite).ok_or_else(|| {
-            Reason::Unusable("apt on this machine has no mirror configured".to_owned())
-        })?;
+        let mirror = self.mirrors(lists.suite)?[0];
         let kind = if lists.arch.is_some() {
             "deb"
         } else {
@@ -254,6 +186,33 @@ impl<'s> Apt<'s> {
             "{kind} [signed-by={KEYRING}] {} {} main\n",
             mirror.address, lists.suite
         ))
+    }
+
+    /// Where a file may lie, the likely places first; never empty.
+    fn addresses(&self, file: &PoolFile) -> Result<Vec<String>, Reason> {
+        let mirrors = self.mirrors(file.suite)?;
+        let mut known = BTreeSet::new();
+        Ok(mirrors
+            .into_iter()
+            .filter(|mirror| known.insert(&mirror.address))
+            .map(|mirror| file.address(mirror))
+            .collect())
+    }
+
+    /// Those of this machine, the likely ones for a suite first; never empty.
+    fn mirrors(&self, suite: &str) -> Result<Vec<&Mirror>, Reason> {
+        let found = self
+            .mirrors
+            .get_or_init(|| self.find_mirrors().map_err(|reason| reason.to_string()));
+        let found = found
+            .as_ref()
+            .map_err(|said| Reason::Unusable(said.clone()))?;
+        match found.is_empty() {
+            true => Err(Reason::Unusable(
+                "apt on this machine has no mirror configured".to_owned(),
+            )),
+            false => Ok(ordered(found, suite)),
+        }
     }
 
     /// Asks apt what it would download for an update: that also works while no lists are there.
@@ -277,9 +236,52 @@ impl Lists<'_> {
     }
 }
 
-/// Packages for all architectures are in the lists of each.
-pub(super) fn listed_arch(arch: &str) -> &str {
-    if arch == "all" { "amd64" } else { arch }
+impl<'a> PoolFile<'a> {
+    /// The file of a Debian origin.
+    pub(super) fn of(origin: &'a Origin) -> Option<Self> {
+        let (Origin::DebianSource {
+            package: source,
+            suite,
+            ..
+        }
+        | Origin::DebianPackage { source, suite, .. }) = origin
+        else {
+            return None;
+        };
+        let name = mirror::usual_name(origin)?;
+        Some(Self {
+            suite,
+            source,
+            name,
+        })
+    }
+
+    /// Its name in the pool.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Folders of sources lie in one for each first letter, those of libraries in `liba` to `libz`.
+    fn address(&self, mirror: &Mirror) -> String {
+        let part = match is_security(&mirror.suite) {
+            true => "updates/main",
+            false => "main",
+        };
+        let letters = if self.source.starts_with("lib") { 4 } else { 1 };
+        let first = self.source.get(..letters).unwrap_or(self.source);
+        let Self { source, name, .. } = self;
+        format!("{}/pool/{part}/{first}/{source}/{name}", mirror.address)
+    }
+}
+
+/// apt's own way to download, in a folder: wants addresses, each with the name of the file.
+fn apt_helper(dir: &Path) -> Process {
+    Process::inheriting("/usr/lib/apt/apt-helper")
+        .package("apt")
+        .args(["--quiet=2", "--option", "APT::Sandbox::User=root"])
+        .arg("download-file")
+        .env("LC_ALL", "C.UTF-8")
+        .current_dir(dir)
 }
 
 fn apt_get(configuration: &Path) -> Process {
@@ -334,16 +336,17 @@ pub(super) fn parse_mirrors(text: &str) -> Vec<Mirror> {
 }
 
 /// Security updates lie on a mirror of their own, backports and the like on the main one.
-fn choose<'m>(mirrors: &'m [Mirror], suite: &str) -> Option<&'m Mirror> {
-    let security = |suite: &str| suite.ends_with("-security");
+fn ordered<'m>(mirrors: &'m [Mirror], suite: &str) -> Vec<&'m Mirror> {
+    let mut mirrors: Vec<&Mirror> = mirrors.iter().collect();
+    mirrors.sort_by_key(|mirror| {
+        let is_other = mirror.suite != suite;
+        (is_other, is_security(&mirror.suite) != is_security(suite))
+    });
     mirrors
-        .iter()
-        .find(|mirror| mirror.suite == suite)
-        .or_else(|| {
-            mirrors
-                .iter()
-                .find(|mirror| security(&mirror.suite) == security(suite))
-        })
+}
+
+fn is_security(suite: &str) -> bool {
+    suite.ends_with("-security")
 }
 
 #[cfg(test)]
@@ -358,10 +361,35 @@ mod tests {
                     noise\n";
         let mirrors = parse_mirrors(text);
         assert_eq!(mirrors.len(), 3);
-        let address = |suite| choose(&mirrors, suite).map(|mirror| mirror.address.as_str());
-        assert_eq!(address("trixie"), Some("http://a.example/debian"));
-        assert_eq!(address("bookworm-security"), Some("http://b.example/sec"));
-        assert_eq!(address("trixie-security"), Some("http://b.example/sec"));
-        assert_eq!(choose(&[], "trixie"), None);
+        let address = |suite| &*ordered(&mirrors, suite)[0].address;
+        assert_eq!(address("trixie"), "http://a.example/debian");
+        assert_eq!(address("bookworm-security"), "http://b.example/sec");
+        assert_eq!(address("trixie-security"), "http://b.example/sec");
+    }
+
+    #[test]
+    fn files_of_libraries_and_of_security_updates_have_folders_of_their_own() {
+        let mirror = |suite: &str| Mirror {
+            suite: suite.to_owned(),
+            address: "http://a.example".to_owned(),
+        };
+        for (source, suite, expected) in [
+            ("glibc", "bookworm", "/pool/main/g/glibc/f.deb"),
+            ("libffi", "bookworm", "/pool/main/libf/libffi/f.deb"),
+            (
+                "openssl",
+                "bookworm-security",
+                "/pool/updates/main/o/openssl/f.deb",
+            ),
+        ] {
+            let name = "f.deb".to_owned();
+            let file = PoolFile {
+                suite,
+                source,
+                name,
+            };
+            let address = file.address(&mirror(suite));
+            assert_eq!(address.strip_prefix("http://a.example"), Some(expected));
+        }
     }
 }

@@ -80,7 +80,7 @@ fn hex_names(digest: &Digest) -> Vec<String> {
 }
 
 /// What the file is called where the origin keeps it; one path component, whatever the lock says.
-fn usual_name(origin: &Origin) -> Option<String> {
+pub(super) fn usual_name(origin: &Origin) -> Option<String> {
     let name = match origin {
         Origin::Url(url) => url.split(['?', '#']).next()?.rsplit('/').next()?.to_owned(),
         Origin::Oci { .. } => return None,
@@ -98,7 +98,7 @@ fn usual_name(origin: &Origin) -> Option<String> {
     (!name.is_empty() && name != ".." && !name.contains('/')).then_some(name)
 }
 
-pub(super) fn without_epoch(version: &str) -> &str {
+fn without_epoch(version: &str) -> &str {
     version.split_once(':').map_or(version, |(_, rest)| rest)
 }
 
@@ -111,6 +111,7 @@ mod tests {
         let deb = Origin::DebianPackage {
             package: "libc6".into(),
             version: "1:2.36-9".into(),
+            source: "glibc".into(),
             suite: "bookworm".into(),
             arch: "amd64".into(),
         };

@@ -86,6 +86,8 @@ pub enum Origin {
         package: String,
         /// Its exact Debian version.
         version: String,
+        /// The source package that it is made of.
+        source: String,
         /// The suite that lists it.
         suite: String,
         /// Debian's name of the architecture: `amd64`, `arm64`, `all`.
@@ -113,6 +115,7 @@ impl fmt::Display for Origin {
                 version,
                 suite,
                 arch,
+                ..
             } => {
                 write!(f, "Debian package {package}:{arch} {version} ({suite})")
             }

@@ -8,7 +8,7 @@ use fs_err as fs;
 use oci::Digest;
 use oci::registry::{Network, PullError, TransferError};
 
-use super::debian::Apt;
+use super::debian::{Apt, PoolFile};
 use super::progress::Transfer;
 use super::url::Urls;
 use super::{Artifact, Origin, Store, StoreError, batch, crate_, image, wheel};
@@ -132,22 +132,11 @@ impl<'s> Origins<'s> {
             Origin::Crate { name, version } => {
                 self.tool("cargo", part, |dir| crate_::fetch(name, version, dir))
             }
-            Origin::DebianSource {
-                package,
-                version,
-                suite,
-                file,
-            } => self.tool("apt-get", part, |dir| {
-                self.apt.source(package, version, suite, file, dir)
-            }),
-            Origin::DebianPackage {
-                package,
-                version,
-                suite,
-                arch,
-            } => self.tool("apt-get", part, |dir| {
-                self.apt.package(package, version, suite, arch, dir)
-            }),
+            Origin::DebianSource { .. } | Origin::DebianPackage { .. } => {
+                let file = PoolFile::of(origin)
+                    .ok_or_else(|| Reason::Unusable("no name of a file".to_owned()))?;
+                self.tool("apt-helper", part, |dir| self.apt.file(&file, dir))
+            }
             Origin::File(path) => {
                 let mut file = fs::File::open(path).map_err(Reason::File)?;
                 let mut copy = fs::File::create(part).map_err(StoreError::from)?;
@@ -208,9 +197,10 @@ impl Origin {
             Self::DebianPackage {
                 package,
                 version,
+                source,
                 suite,
                 arch,
-            } => &[package, version, suite, arch],
+            } => &[package, version, source, suite, arch],
             Self::Url(_) | Self::Oci { .. } | Self::File(_) => &[],
         };
         let plain = |c: char| c.is_ascii_alphanumeric() || "._+-~:".contains(c);
@@ -239,9 +229,9 @@ impl Reason {
             || matches!(self.transfer(), Some(TransferError::Mismatch { .. }))
     }
 
-    /// Whether apt knows the package, and other versions of it.
+    /// Whether apt's mirrors answered, and have no such file.
     pub fn is_gone(&self) -> bool {
-        matches!(self, Self::Tool(error) if error.tail().contains("E: Version '"))
+        matches!(self, Self::Tool(error) if error.tail().contains("  404  Not Found"))
     }
 
     /// What went wrong on the way, for origins that are reached over HTTP.
@@ -265,7 +255,8 @@ impl Reason {
 
     /// The words of a tool that found no network, which the next call would find neither.
     fn network_is_down(&self) -> Option<String> {
-        const WORDS: [&str; 8] = [
+        const WORDS: [&str; 9] = [
+            "Could not resolve '",
             "Temporary failure resolving",
             "Temporary failure in name resolution",
             "Could not resolve host",

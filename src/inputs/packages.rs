@@ -100,7 +100,9 @@ fn parse_source(printed: &str, suite: &str) -> Option<NewestSource> {
 
 /// `'ADDRESS' NAME_VERSION_ARCH.deb SIZE SHA256:HEX`, the version's colon written as `%3a`.
 fn parse(line: &str, suite: &str) -> Option<Input> {
-    let rest = line.strip_prefix('\'')?.split_once("' ")?.1;
+    let (address, rest) = line.strip_prefix('\'')?.split_once("' ")?;
+    // `…/pool/main/g/glibc/libc6_2.36-9_amd64.deb`
+    let source = address.rsplit('/').nth(1)?;
     let [file, size, hash] = rest.split_whitespace().collect::<Vec<_>>()[..] else {
         return None;
     };
@@ -116,6 +118,7 @@ fn parse(line: &str, suite: &str) -> Option<Input> {
     let origin = Origin::DebianPackage {
         package: package.to_owned(),
         version: version.clone(),
+        source: source.to_owned(),
         suite: suite.to_owned(),
         arch: arch.to_owned(),
     };
@@ -149,7 +152,9 @@ mod tests {
     #[test]
     fn a_line_of_apt_names_a_package() {
         let hex = "ab".repeat(32);
-        let line = format!("'http://a.example/p.deb' passwd_1%3a4.13-1_amd64.deb 977 SHA256:{hex}");
+        let line = format!(
+            "'http://a.example/pool/main/s/shadow/p.deb' passwd_1%3a4.13-1_amd64.deb 977 SHA256:{hex}"
+        );
         let input = parse(&line, "bookworm").unwrap();
         let artifact = &input.artifacts[0];
         assert_eq!(
@@ -160,6 +165,10 @@ mod tests {
             ),
             ("passwd", "1:4.13-1", Some(977))
         );
+        let Origin::DebianPackage { source, .. } = &artifact.origins[0] else {
+            panic!("{artifact:?}");
+        };
+        assert_eq!(source, "shadow");
         assert_eq!(parse("Reading package lists...", "bookworm"), None);
     }
 

@@ -90,7 +90,7 @@ impl Tried {
             );
         }
         if attempts().any(|attempt| attempt.reason.is_gone()) {
-            let update = "archives keep their newest versions alone: `imgbuild update` pins them, for compilers sources.yaml does";
+            let update = "archives drop what was replaced: `imgbuild update` pins the newest, for compilers sources.yaml does";
             advice.push(update.to_owned());
         }
         if self.inputs.iter().any(|input| input.offline) {

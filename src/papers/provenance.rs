@@ -178,6 +178,7 @@ fn uri(origin: &Origin) -> Option<String> {
             version,
             suite,
             arch,
+            ..
         } => {
             let qualifiers = [("arch", arch.as_str()), ("distro", suite.as_str())];
             purl("deb", Some("debian"), package, version, &qualifiers)

@@ -156,10 +156,11 @@ fn written_origin(origin: &Origin) -> String {
         Origin::DebianPackage {
             package,
             version,
+            source,
             suite,
             arch,
         } => format!(
-            "debian-package: {{package: {package}, version: \"{version}\", suite: {suite}, arch: {arch}}}"
+            "debian-package: {{package: {package}, version: \"{version}\", source: {source}, suite: {suite}, arch: {arch}}}"
         ),
         Origin::File(path) => format!("file: \"{}\"", path.display()),
     }

@@ -32,6 +32,7 @@ fn inputs() -> Vec<Input> {
         |package: &str, version: &str, suite: &str, arch: &str| Origin::DebianPackage {
             package: package.into(),
             version: version.into(),
+            source: package.into(),
             suite: suite.into(),
             arch: arch.into(),
         };
@@ -70,7 +71,8 @@ fn inputs() -> Vec<Input> {
             "mmdebstrap",
             "1.3.5",
             "0ecb8da772c8e5b7f73b59cb6d1f02d789f8bcd9a6b5f19ed548fe12c26a76ca",
-            debian_package("mmdebstrap", "1.3.5-7", "bookworm", "all"),
+            // As after a point release: it lies in the main archive now.
+            debian_package("mmdebstrap", "1.3.5-7", "bookworm-security", "all"),
         ),
     ]
 }
