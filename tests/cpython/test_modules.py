@@ -15,13 +15,15 @@ from pathlib import Path
 
 library, headers = Path(sysconfig.get_path("stdlib")), sysconfig.get_path("include")
 suffix = sysconfig.get_config_var("EXT_SUFFIX")
+# What else decides how headers are read: whether there is a JIT.
+defined = [word for word in sysconfig.get_config_var("CONFIGURE_CFLAGS_NODIST").split() if word.startswith("-D")]
 added = []
 for line in Path("Setup.stdlib.in").read_text().splitlines():
     # @MODULE__TESTBUFFER_TRUE@_testbuffer _testbuffer.c
     module = re.match(r"@MODULE_\w+_TRUE@((?:_test|_xxtest|_ctypes_test|xx)\w*) (.*)", line)
     if module:
         name, sources = module[1], module[2].split()
-        flags = ["-shared", "-fPIC", "-fwrapv", "-w", "-Wl,-z,now", "-I.", f"-I{headers}", f"-I{headers}/internal"]
+        flags = ["-shared", "-fPIC", "-fwrapv", "-w", "-Wl,-z,now", *defined, "-I.", f"-I{headers}", f"-I{headers}/internal"]
         subprocess.run(["gcc", *flags, "-o", library / f"lib-dynload/{name}{suffix}", *sources], check=True)
         added.append(name)
 if len(added) < 10:

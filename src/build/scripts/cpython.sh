@@ -75,6 +75,8 @@ if [ "$BUILD" != "$TARGET" ]; then
     # 3.10 looks for it by name.
     PATH=/imgbuild/host:$PATH
 fi
+# Early patch releases know the end of certificates in DER form by an error of OpenSSL's, which is another one in 3.5.
+grep -q 'BIO_eof(biobuf)' Modules/_ssl.c || sed -i 's/cert = \(d2i_X509_bio(\)/cert = BIO_eof(biobuf) ? NULL : \1/' Modules/_ssl.c
 # Every module is part of the interpreter: an import costs no search for a file and no dlopen.
 export MODULE_BUILDTYPE=static
 # From 3.14 on the hash modules bring their objects along, and hmac all of them once more, which is right for shared modules only:
