@@ -134,4 +134,10 @@ fn an_earlier_series_for_amazon_linux_2() {
         "{}",
         said.stderr
     );
+    // Early patch releases knew the end of certificates in DER form by an error of OpenSSL's, which is another one in 3.5.
+    let script = "import re, ssl; pem = open(ssl.get_default_verify_paths().cafile).read(); \
+        der = ssl.PEM_cert_to_DER_cert(re.search('-----BEGIN.*?-----END CERTIFICATE-----', pem, re.S)[0]); \
+        print(ssl.create_default_context(cadata=der).cert_store_stats()['x509'])";
+    let said = run(inside(&root).args(["/var/lang/bin/python3.11", "-c", script])).succeeded();
+    assert_eq!(said.stdout.trim(), "1");
 }
