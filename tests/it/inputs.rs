@@ -173,6 +173,25 @@ fn other_bytes_than_those_pinned_are_named_and_not_kept() {
     );
 }
 
+#[test]
+fn a_package_that_the_archives_dropped_is_said_to_be_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut gone = inputs().pop().unwrap();
+    if let Origin::DebianPackage { version, .. } = &mut gone.artifacts[0].origins[0] {
+        "0.1-1".clone_into(version);
+    }
+    let error = Fetcher::new(&store, FetchOptions::default())
+        .fetch_all(&[gone])
+        .map(drop)
+        .unwrap_err();
+    let hint = error.hint().unwrap();
+    assert!(
+        hint.starts_with("archives drop what was replaced"),
+        "{hint}"
+    );
+}
+
 /// A real registry, stopped when dropped.
 struct DockerRegistry {
     process: Child,
