@@ -52,6 +52,8 @@ check(f"sysconfig names the compiler {variable('CC')}", variable("CC") == "gcc" 
 check(f"extension suffix {variable('EXT_SUFFIX')}", variable("EXT_SUFFIX") == f".{variable('SOABI')}.so" and variable("MULTIARCH") in variable("SOABI"))
 check("OpenSSL looks for certificates elsewhere", ssl.get_default_verify_paths().openssl_cafile == "/etc/pki/tls/cert.pem")
 check("libffi does not call back", ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)(lambda n: n + 1)(1) == 2)
+frozen = {name for name in sys.modules if name.partition(".")[0] == "encodings" and sys.modules[name].__spec__.origin == "frozen"}
+check(f"of the encodings only {frozen} come with the interpreter", sys.version_info < (3, 11) or {"encodings", "encodings.utf_8"} <= frozen)
 check("liblzma lacks SHA-256", lzma.is_check_supported(lzma.CHECK_SHA256))
 check("readline is not libedit", getattr(readline, "backend", None) == "editline" or "libedit" in readline.__doc__)
 check("no uuid from the library", variable("HAVE_UUID_GENERATE_TIME_SAFE") == 1)

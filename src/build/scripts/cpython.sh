@@ -82,6 +82,20 @@ export MODULE_BUILDTYPE=static
 # From 3.14 on the hash modules bring their objects along, and hmac all of them once more, which is right for shared modules only:
 # libraries of the same objects give each of them once. What MODLIBS says of them goes into the final link, too.
 sed -i '/^LIBHACL_[A-Z0-9]*_LIB_SHARED=/{:line;/\\$/{N;bline};s/^\(LIBHACL_[A-Z0-9]*_LIB_\)SHARED=.*/\1SHARED=$(\1STATIC)/}' Makefile.pre.in
+# Each start imports these: they come with the interpreter, as codecs and io do. Their place in CPython's own list is a comment,
+# for the lines that all encodings would print during its build. 3.10 has no such list.
+if [ -e Python/frozen_modules ]; then
+    for module in encodings/__init__ encodings/aliases encodings/utf_8; do
+        name=$(echo "${module%/__init__}" | tr / .)
+        frozen=_Py_M__$(echo "$name" | tr . _)
+        header=Python/frozen_modules/$name.h
+        package=false
+        [ "$name" != encodings ] || package=true
+        printf '\n%s: Lib/%s.py $(FREEZE_MODULE_DEPS)\n\t$(FREEZE_MODULE) %s $(srcdir)/Lib/%s.py %s\n' $header $module $name $module $header >>Makefile.pre.in
+        sed -i "s|^FROZEN_FILES_OUT = .*|&\n\t\t$header \\\\|" Makefile.pre.in
+        sed -i "s|^/. End includes|#include \"frozen_modules/$name.h\"\n&|; s|^ *{\"io\", .*|&\n    {\"$name\", $frozen, (int)sizeof($frozen), $package},|" Python/frozen.c
+    done
+fi
 if [ -e /imgbuild/files/setup ]; then
     sed "s/^@$series@//; /^[@#]/d" /imgbuild/files/setup >Modules/Setup.local
     # Only later ones have a switch that says where an internal header may be used.
