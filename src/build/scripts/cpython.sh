@@ -178,10 +178,14 @@ if [ "$OPTIMIZE" = pgo-lto ]; then
     echo 'int Py_BytesMain(int, char **); int main(int argc, char **argv) { return Py_BytesMain(argc, argv); }' >/tmp/main.c
     clang -fPIC -O2 -c /tmp/main.c -o /tmp/main.o
     # With clang's own limits a quarter of the interpreter is inlined into its loop: four times the work, and no faster. And most
-    # instructions would jump to the next through one of a few shared jumps, whose target no processor can guess.
+    # instructions would jump to the next through one of a few shared jumps, whose target no processor can guess. How often blocks
+    # run is estimated well for loops with one entry only, so that RETURN_VALUE counted as cold, unless the estimate is repeated until
+    # it holds. Reassociation would have every instruction compute -oparg for the few that want it, and an interval of thousands of
+    # values is given up with two registers where one would do.
     sh /imgbuild/files/link.sh $out/link /tmp/main.o $out/host/python$series --fat-lto-objects --thinlto-jobs="$JOBS" --lto-obj-path=/tmp/lto/object \
         -mllvm -hot-callsite-threshold=1200 -mllvm -import-hot-multiplier=5 -mllvm -enable-split-machine-functions \
-        -mllvm -tail-dup-pred-size=5000 -mllvm -tail-dup-succ-size=5000 -Map=/tmp/map
+        -mllvm -tail-dup-pred-size=5000 -mllvm -tail-dup-succ-size=5000 -mllvm -use-iterative-bfi-inference \
+        -mllvm -opt-disable=reassociate -mllvm -large-interval-freq-threshold=1000000 -Map=/tmp/map
     rm $out/link/libpython.a
     # shellcheck disable=SC2046,SC2086 # one word per object
     llvm-ar rcs $out/link/libpython.a /tmp/lto/object* $(grep -LF .llvm.lto $objects)
